@@ -1,0 +1,459 @@
+"""The configuration of a run: one pydantic tree, which also generates the JSON schema the workflow validates with.
+
+A run is a set of studies. A study names one dataset, how it is split, the models to fit, the attribution methods to
+apply and the ROI sets to sum over. Every key is described in ``config/README.md``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
+
+from igc.errors import ConfigError, MissingFileError, explain
+
+__all__ = [
+    "AnalyticModel",
+    "ArraysData",
+    "AtlasFiles",
+    "Config",
+    "DataSource",
+    "HaxbyData",
+    "LinearModel",
+    "MethodSettings",
+    "MnistData",
+    "ModelSettings",
+    "NetworkModel",
+    "NiftiData",
+    "RoiSource",
+    "SimulatedData",
+    "Split",
+    "Study",
+    "Training",
+    "json_schema",
+    "load_config",
+    "parse_block",
+]
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", description="lower-case letters, digits and underscores")]
+T = TypeVar("T")
+
+
+class Block(BaseModel):
+    """A mapping of the configuration in which unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+# --- data ---------------------------------------------------------------------------------------------------------
+
+
+class MnistData(Block):
+    """Handwritten digits in IDX files: inputs (sample, channel, row, column) in [0, 1], one-hot responses."""
+
+    kind: Literal["mnist"]
+    source: str = Field(
+        "embedded",
+        description="'embedded' (10,000 training and 10,000 test digits), 'download' (all 70,000), or a folder "
+        "holding the four IDX files, plain or gzipped",
+    )
+    download_folder: str = Field("resources/mnist", description="where 'download' puts the files")
+    train_samples: int | None = Field(None, ge=1, description="use only the first so many training digits")
+    test_samples: int | None = Field(None, ge=2, description="use only the first so many test digits")
+
+
+class SimulatedData(Block):
+    """Natural-spectrum images with planted masks, for which the true answer is known."""
+
+    kind: Literal["simulated"]
+    experiment: Literal["weighted_sum", "maximum", "noisy_pair", "permuted"] = Field(
+        description="experiment A, B, C or D: a weighted sum of pixels; the largest of three region means; the "
+        "larger of two cosines, one noisy; the best match among four corners"
+    )
+    train_samples: int = Field(4000, ge=0, description="number of training images")
+    test_samples: int = Field(4000, ge=2, description="number of held-out images")
+    size: int = Field(64, ge=16, le=512, description="image height and width in pixels")
+
+
+class AtlasFiles(Block):
+    """A label image on the grid of the data, with an optional lookup table."""
+
+    labels: str = Field(description="3-D NIfTI of whole-number labels; 0 and negative numbers are outside")
+    table: str | None = Field(
+        None, description="TSV or CSV with columns index, name and optionally color; every label must be named"
+    )
+
+
+class NiftiData(Block):
+    """Functional images with an events table or a table of targets: inputs (sample, voxel)."""
+
+    kind: Literal["nifti"]
+    images: list[str] = Field(min_length=1, description="4-D NIfTI files, one a run, or a single file with all runs")
+    mask: str = Field(description="3-D NIfTI; voxels above 0 are used")
+    events: list[str] | None = Field(
+        None, description="TSV files with columns onset, duration (seconds) and trial_type, one a run"
+    )
+    targets: str | None = Field(None, description="TSV file with one row a volume over all runs, in order")
+    target_columns: list[str] | None = Field(
+        None, description="columns of the targets table to predict; default: all but the run column"
+    )
+    category_column: str | None = Field(None, description="column of the targets table holding category names")
+    run_column: str | None = Field(None, description="column of the targets table naming the run of each volume")
+    group_column: str | None = Field(
+        None, description="column naming the unit that no split may divide; default: the run"
+    )
+    run_lengths: list[int] | None = Field(
+        None, description="volumes of each run, where one image holds several runs and no run column says so"
+    )
+    confounds: list[str] | None = Field(None, description="TSV or space-separated files, one a run or one for all")
+    confound_columns: list[str] | None = Field(None, description="columns of the confounds to regress out")
+    repetition_time: float | None = Field(None, gt=0, description="seconds; default: the header's")
+    ignore: list[str] = Field(["rest"], description="categories whose volumes are left out")
+    lag: float = Field(0.0, ge=0, description="seconds between an event and the volumes it labels")
+    average: Literal["volume", "block"] = Field(
+        "volume", description="one sample a volume, or one a block of consecutive volumes of the same category"
+    )
+    detrend: bool = Field(True, description="remove a linear trend from each voxel within each run")
+    standardize: bool = Field(True, description="z-score each voxel within each run")
+    high_pass: float | None = Field(None, gt=0, description="cut-off in hertz of a cosine high-pass filter")
+    atlases: dict[Name, AtlasFiles] = Field({}, description="label images available as ROI sets")
+
+    @model_validator(mode="after")
+    def _one_source_of_targets(self) -> NiftiData:
+        if (self.events is None) == (self.targets is None):
+            raise ValueError("give exactly one of events and targets")
+        if self.category_column and self.target_columns:
+            raise ValueError("give only one of category_column and target_columns")
+        return self
+
+
+class HaxbyData(Block):
+    """Haxby et al. (2001): object categories seen in the scanner, 8 categories, 12 runs."""
+
+    kind: Literal["haxby"]
+    source: str = Field(
+        "embedded",
+        description="'embedded' (half a slice of subject 1), 'download' (all of it, through nilearn), or a folder "
+        "as nilearn lays it out",
+    )
+    subject: int = Field(1, ge=1, le=6, description="subject, with 'download' or a folder")
+    mask: Literal["whole", "vt", "face", "house"] = Field("vt", description="which mask, ignored with 'embedded'")
+    download_folder: str = Field("resources/haxby", description="where 'download' puts the files")
+    average: Literal["volume", "block"] = Field("volume", description="as for kind nifti")
+
+
+class ArraysData(Block):
+    """Arrays made elsewhere: npy files or zarr arrays, with the sample on the first axis."""
+
+    kind: Literal["arrays"]
+    inputs: str = Field(description=".npy or .zarr, (sample, feature) or (sample, channel, row, column)")
+    responses: str = Field(
+        description=".npy or .zarr, (sample, target) numbers, or (sample,) whole numbers taken as categories"
+    )
+    groups: str | None = Field(None, description=".npy, (sample,): the unit that no split may divide")
+    test: str | None = Field(None, description=".npy, (sample,) of 0 and 1: held-out samples, for split 'given'")
+    target_names: list[str] | None = Field(None, description="names of the targets, in order")
+    atlases: dict[Name, AtlasFiles] = Field(
+        {}, description="ROI sets; here labels is a .npy array of the shape of one input"
+    )
+
+
+DataSource = Annotated[
+    MnistData | SimulatedData | HaxbyData | NiftiData | ArraysData, Field(discriminator="kind")
+]
+
+
+class Split(Block):
+    """How samples are held out; a group (run, session, image) is never divided."""
+
+    folds: int | Literal["given"] = Field(
+        "given", description="number of outer folds over groups, or 'given': the test set of the dataset itself"
+    )
+
+    @field_validator("folds")
+    @classmethod
+    def _at_least_two(cls, value: int | str) -> int | str:
+        if isinstance(value, int) and value < 2:
+            raise ValueError("must be at least 2, or 'given'")
+        return value
+
+
+# --- models -------------------------------------------------------------------------------------------------------
+
+
+class Training(Block):
+    """Settings of the training loop of a network."""
+
+    epochs: int = Field(30, ge=1, description="largest number of passes over the training samples")
+    batch_size: int = Field(64, ge=1, description="samples a gradient step")
+    learning_rate: float = Field(1e-3, gt=0, description="of AdamW, at its peak")
+    weight_decay: float = Field(1e-2, ge=0, description="of AdamW")
+    validation: float = Field(0.1, gt=0, lt=1, description="share of the training groups kept for early stopping")
+    patience: int = Field(5, ge=1, description="epochs without improvement before stopping")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="for categories")
+    input_noise: float = Field(0.0, ge=0, description="SD of Gaussian noise added to standardised training inputs")
+
+
+class NetworkModel(Block):
+    """A neural network from the registry of architectures, trained here."""
+
+    kind: Literal["network"]
+    architecture: str = Field(description="a name from igc.models.ARCHITECTURES")
+    arguments: dict[str, Any] = Field({}, description="keyword arguments of the architecture")
+    training: Training = Field(default_factory=Training, description="settings of the training loop")
+    seeds: list[int] = Field([0], min_length=1, description="one model is trained for each seed")
+
+
+class LinearModel(Block):
+    """Linear regression for values, logistic regression for categories, with regularisation chosen inside."""
+
+    kind: Literal["linear"]
+    fit: Literal["ridge", "logistic"] = Field("ridge", description="ridge per target, or a logistic classifier")
+    alphas: tuple[float, float, int] = Field(
+        (1e-2, 1e8, 21), description="smallest, largest and number of the log-spaced regularisation strengths"
+    )
+    inner_folds: int = Field(5, ge=2, description="group-wise folds that choose the regularisation")
+    seeds: list[int] = Field([0], min_length=1, description="one fit for each seed (of the inner folds)")
+
+
+class AnalyticModel(Block):
+    """The noise-free rule of a simulated experiment itself, as a module; nothing is trained."""
+
+    kind: Literal["analytic"]
+    seeds: list[int] = Field([0], min_length=1, max_length=1, description="kept for uniform paths")
+
+
+ModelSettings = Annotated[NetworkModel | LinearModel | AnalyticModel, Field(discriminator="kind")]
+
+
+# --- methods and regions --------------------------------------------------------------------------------------------
+
+
+class MethodSettings(Block):
+    """One attribution of every model; the key is the name of the result, ``method`` defaults to it."""
+
+    method: Name | None = Field(None, description="a name from `igc methods`; default: the key itself")
+    models: list[Name] | None = Field(None, description="only these models; default: all")
+    baselines: Literal["data", "zero", "mean"] | int = Field(
+        "data", description="reference inputs: the dataset itself, zero, the mean, or so many drawn once and shared"
+    )
+    points: float | None = Field(None, gt=0, description="gradient points a sample; default: until precise enough")
+    tolerance: float | None = Field(None, gt=0, description="stop at this relative error of the map")
+    output: Literal["raw", "probability", "log_probability"] = Field("raw", description="which output to explain")
+    summary: Literal["mean", "mean_absolute", "covariance"] | None = Field(
+        None, description="how per-sample maps become the map of the dataset; default: the method's own"
+    )
+    batch_size: int = Field(256, ge=1, description="samples or pairs a forward pass")
+    options: dict[str, Any] = Field({}, description="further options of the method")
+
+    @model_validator(mode="after")
+    def _one_stop(self) -> MethodSettings:
+        if self.points is not None and self.tolerance is not None:
+            raise ValueError("give only one of points and tolerance")
+        return self
+
+
+class AtlasRois(Block):
+    """Labels that came with the dataset."""
+
+    kind: Literal["atlas"]
+    atlas: Name = Field(description="name of an atlas of the study's data")
+
+
+class RingRois(Block):
+    """Concentric rings of equal width around the centre of an image."""
+
+    kind: Literal["rings"]
+    count: int = Field(3, ge=1, description="number of rings")
+
+
+class QuadrantRois(Block):
+    """The four quadrants of an image."""
+
+    kind: Literal["quadrants"]
+
+
+class HemisphereRois(Block):
+    """Left and right of the mid-sagittal plane (world x = 0, or the middle of the mask)."""
+
+    kind: Literal["hemispheres"]
+    middle: Literal["world", "mask"] = Field("world", description="where the plane lies")
+
+
+class WardRois(Block):
+    """Spatially connected parcels of voxels with similar inputs (Ward clustering)."""
+
+    kind: Literal["ward"]
+    count: int = Field(8, ge=2, description="number of parcels")
+
+
+class MaskRois(Block):
+    """One mask a region; regions may not overlap within a set."""
+
+    kind: Literal["masks"]
+    masks: dict[str, str] = Field(min_length=1, description="region name to NIfTI or .npy file; above 0 is inside")
+
+
+class TruthRois(Block):
+    """The planted regions of a simulated experiment."""
+
+    kind: Literal["truth"]
+
+
+RoiSource = Annotated[
+    AtlasRois | RingRois | QuadrantRois | HemisphereRois | WardRois | MaskRois | TruthRois,
+    Field(discriminator="kind"),
+]
+
+
+class Study(Block):
+    """One dataset with its split, models, methods and ROI sets."""
+
+    title: str = Field("", description="one line for the report")
+    data: DataSource = Field(description="where samples come from")
+    split: Split = Field(default_factory=Split, description="how samples are held out")
+    models: dict[Name, ModelSettings] = Field(min_length=1, description="models by name")
+    methods: dict[Name, MethodSettings] = Field(
+        default_factory=lambda: {"igc": MethodSettings()}, min_length=1, description="attributions by name"
+    )
+    rois: dict[Name, RoiSource] = Field({}, description="ROI sets by name")
+
+    @model_validator(mode="after")
+    def _known_references(self) -> Study:
+        for key, method in self.methods.items():
+            for model in method.models or []:
+                if model not in self.models:
+                    raise ValueError(f"methods.{key}.models names {model!r}, but the models are {sorted(self.models)}")
+        known = getattr(self.data, "atlases", {})
+        for key, rois in self.rois.items():
+            if isinstance(rois, AtlasRois) and rois.atlas not in known:
+                raise ValueError(f"rois.{key}.atlas names {rois.atlas!r}, but the atlases are {sorted(known)}")
+        return self
+
+
+class Config(Block):
+    """A whole run."""
+
+    seed: int = Field(0, ge=0, description="the one number that all randomness derives from")
+    studies: dict[Name, Study] = Field(min_length=1, description="studies by name")
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+def _first_problem(error: ValidationError) -> tuple[str, str, str]:
+    """Return the path, the offending value and the complaint of the first problem found."""
+    problem = error.errors()[0]
+    parts = [str(part) for part in problem["loc"]]
+    # pydantic puts the tag of a union into the path; a user has no such key in the file
+    tagged = {i for i in range(len(parts)) if parts[i - 1 : i] == ["data"] or parts[i - 2 : i - 1] in (["models"], ["rois"])}
+    path = [part for i, part in enumerate(parts) if i not in tagged]
+    seen = "nothing" if problem["type"] == "missing" else repr(problem.get("input"))
+    return ".".join(path) or "the whole file", seen if len(seen) < 120 else seen[:117] + "...", problem["msg"]
+
+
+def _parse(kind: Any, values: object, where: str) -> Any:
+    try:
+        return TypeAdapter(kind).validate_python(values)
+    except ValidationError as error:
+        path, seen, complaint = _first_problem(error)
+        known = f" ({error.error_count() - 1} further problems)" if error.error_count() > 1 else ""
+        remedy = f"correct the key (config/README.md describes all of them){known}"
+        raise ConfigError(explain(f"{where}: {path}", seen, complaint, remedy)) from error
+
+
+def _read_yaml(text: str, where: str) -> object:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(explain(where, error, "valid YAML", "correct the syntax")) from error
+
+
+def load_config(path: str | Path) -> Config:
+    """Read and check a configuration file.
+
+    Parameters
+    ----------
+    path : str or Path
+        A YAML file.
+
+    Returns
+    -------
+    Config
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such file.
+    ConfigError
+        If a key is unknown or a value not allowed; the message names the path of the key.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise MissingFileError(explain(file, "no such file", "a YAML configuration", "check the path"))
+    return _parse(Config, _read_yaml(file.read_text(encoding="utf-8"), str(file)), str(file))  # type: ignore[no-any-return]
+
+
+def parse_block(kind: Any, text: str) -> Any:
+    """Read one block of the configuration, as the workflow hands it to a command.
+
+    Parameters
+    ----------
+    kind : type
+        The class or annotated union to parse, for example :data:`DataSource`.
+    text : str
+        JSON or YAML text, or the path of a file holding it.
+
+    Returns
+    -------
+    object
+        An instance of ``kind``.
+
+    Raises
+    ------
+    ConfigError
+        If the block is not allowed.
+    """
+    candidate = Path(text) if len(text) < 1000 and "{" not in text else None
+    if candidate is not None and candidate.is_file():
+        return _parse(kind, _read_yaml(candidate.read_text(encoding="utf-8"), text), text)
+    return _parse(kind, _read_yaml(text, "settings"), "settings")
+
+
+# --- schema ---------------------------------------------------------------------------------------------------------
+
+
+def _conditional(node: Any) -> Any:
+    """Turn pydantic's tagged ``oneOf`` into if/then, so that a validator can name the key at fault."""
+    if isinstance(node, list):
+        return [_conditional(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    node = {key: _conditional(value) for key, value in node.items()}
+    tags: Mapping[str, Any] = node.pop("discriminator", {})
+    if "mapping" in tags:
+        node.pop("oneOf")
+        key = tags["propertyName"]
+        node["required"] = [key]
+        node["properties"] = {key: {"enum": sorted(tags["mapping"])}}
+        node["allOf"] = [
+            {"if": {"properties": {key: {"const": value}}}, "then": {"$ref": reference}}
+            for value, reference in sorted(tags["mapping"].items())
+        ]
+    return node
+
+
+def json_schema() -> str:
+    """Return the JSON schema of :class:`Config` as text, ready to be written to ``workflow/schemas``."""
+    schema = _conditional(Config.model_json_schema())
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    return json.dumps(schema, indent=2, sort_keys=False) + "\n"
+
+
+def method_names(methods: Mapping[str, MethodSettings], model: str) -> Iterable[str]:
+    """Return the keys of the methods that apply to a model."""
+    return [key for key, method in methods.items() if method.models is None or model in method.models]
