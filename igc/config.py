@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from igc.errors import ConfigError, MissingFileError, explain
+from igc.parsing import parse
 
 __all__ = [
     "AnalyticModel",
@@ -46,7 +47,7 @@ T = TypeVar("T")
 class Block(BaseModel):
     """A mapping of the configuration in which unknown keys are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 # --- data ---------------------------------------------------------------------------------------------------------
@@ -162,24 +163,15 @@ class ArraysData(Block):
     )
 
 
-DataSource = Annotated[
-    MnistData | SimulatedData | HaxbyData | NiftiData | ArraysData, Field(discriminator="kind")
-]
+DataSource = Annotated[MnistData | SimulatedData | HaxbyData | NiftiData | ArraysData, Field(discriminator="kind")]
 
 
 class Split(Block):
     """How samples are held out; a group (run, session, image) is never divided."""
 
-    folds: int | Literal["given"] = Field(
+    folds: Annotated[int, Field(ge=2)] | Literal["given"] = Field(
         "given", description="number of outer folds over groups, or 'given': the test set of the dataset itself"
     )
-
-    @field_validator("folds")
-    @classmethod
-    def _at_least_two(cls, value: int | str) -> int | str:
-        if isinstance(value, int) and value < 2:
-            raise ValueError("must be at least 2, or 'given'")
-        return value
 
 
 # --- models -------------------------------------------------------------------------------------------------------
@@ -204,7 +196,7 @@ class NetworkModel(Block):
     kind: Literal["network"]
     architecture: str = Field(description="a name from igc.models.ARCHITECTURES")
     arguments: dict[str, Any] = Field({}, description="keyword arguments of the architecture")
-    training: Training = Field(default_factory=Training, description="settings of the training loop")
+    training: Training = Field(Training(), description="settings of the training loop")
     seeds: list[int] = Field([0], min_length=1, description="one model is trained for each seed")
 
 
@@ -238,7 +230,7 @@ class MethodSettings(Block):
 
     method: Name | None = Field(None, description="a name from `igc methods`; default: the key itself")
     models: list[Name] | None = Field(None, description="only these models; default: all")
-    baselines: Literal["data", "zero", "mean"] | int = Field(
+    baselines: Literal["data", "zero", "mean"] | Annotated[int, Field(ge=1)] = Field(
         "data", description="reference inputs: the dataset itself, zero, the mean, or so many drawn once and shared"
     )
     points: float | None = Field(None, gt=0, description="gradient points a sample; default: until precise enough")
@@ -315,10 +307,10 @@ class Study(Block):
 
     title: str = Field("", description="one line for the report")
     data: DataSource = Field(description="where samples come from")
-    split: Split = Field(default_factory=Split, description="how samples are held out")
+    split: Split = Field(Split(), description="how samples are held out")
     models: dict[Name, ModelSettings] = Field(min_length=1, description="models by name")
     methods: dict[Name, MethodSettings] = Field(
-        default_factory=lambda: {"igc": MethodSettings()}, min_length=1, description="attributions by name"
+        {"igc": MethodSettings()}, min_length=1, description="attributions by name"
     )
     rois: dict[Name, RoiSource] = Field({}, description="ROI sets by name")
 
@@ -343,27 +335,6 @@ class Config(Block):
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
-
-
-def _first_problem(error: ValidationError) -> tuple[str, str, str]:
-    """Return the path, the offending value and the complaint of the first problem found."""
-    problem = error.errors()[0]
-    parts = [str(part) for part in problem["loc"]]
-    # pydantic puts the tag of a union into the path; a user has no such key in the file
-    tagged = {i for i in range(len(parts)) if parts[i - 1 : i] == ["data"] or parts[i - 2 : i - 1] in (["models"], ["rois"])}
-    path = [part for i, part in enumerate(parts) if i not in tagged]
-    seen = "nothing" if problem["type"] == "missing" else repr(problem.get("input"))
-    return ".".join(path) or "the whole file", seen if len(seen) < 120 else seen[:117] + "...", problem["msg"]
-
-
-def _parse(kind: Any, values: object, where: str) -> Any:
-    try:
-        return TypeAdapter(kind).validate_python(values)
-    except ValidationError as error:
-        path, seen, complaint = _first_problem(error)
-        known = f" ({error.error_count() - 1} further problems)" if error.error_count() > 1 else ""
-        remedy = f"correct the key (config/README.md describes all of them){known}"
-        raise ConfigError(explain(f"{where}: {path}", seen, complaint, remedy)) from error
 
 
 def _read_yaml(text: str, where: str) -> object:
@@ -395,7 +366,7 @@ def load_config(path: str | Path) -> Config:
     file = Path(path)
     if not file.is_file():
         raise MissingFileError(explain(file, "no such file", "a YAML configuration", "check the path"))
-    return _parse(Config, _read_yaml(file.read_text(encoding="utf-8"), str(file)), str(file))  # type: ignore[no-any-return]
+    return parse(Config, _read_yaml(file.read_text(encoding="utf-8"), str(file)), str(file))  # type: ignore[no-any-return]
 
 
 def parse_block(kind: Any, text: str) -> Any:
@@ -420,8 +391,8 @@ def parse_block(kind: Any, text: str) -> Any:
     """
     candidate = Path(text) if len(text) < 1000 and "{" not in text else None
     if candidate is not None and candidate.is_file():
-        return _parse(kind, _read_yaml(candidate.read_text(encoding="utf-8"), text), text)
-    return _parse(kind, _read_yaml(text, "settings"), "settings")
+        return parse(kind, _read_yaml(candidate.read_text(encoding="utf-8"), text), text)
+    return parse(kind, _read_yaml(text, "settings"), "settings")
 
 
 # --- schema ---------------------------------------------------------------------------------------------------------
@@ -435,13 +406,15 @@ def _conditional(node: Any) -> Any:
         return node
     node = {key: _conditional(value) for key, value in node.items()}
     tags: Mapping[str, Any] = node.pop("discriminator", {})
+    if "patternProperties" in node:
+        node["additionalProperties"] = False
     if "mapping" in tags:
         node.pop("oneOf")
         key = tags["propertyName"]
         node["required"] = [key]
         node["properties"] = {key: {"enum": sorted(tags["mapping"])}}
         node["allOf"] = [
-            {"if": {"properties": {key: {"const": value}}}, "then": {"$ref": reference}}
+            {"if": {"properties": {key: {"const": value}}, "required": [key]}, "then": {"$ref": reference}}
             for value, reference in sorted(tags["mapping"].items())
         ]
     return node
