@@ -1,0 +1,370 @@
+"""The command line: one verb a step of the workflow, each a call of one function in ``igc.steps``.
+
+Imports of the steps stay inside the verbs, so that ``igc --help`` and the light verbs do not wait for torch.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from igc.errors import ConfigError, IgcError, explain
+
+__all__ = ["app", "main"]
+
+INTERRUPTED = 130
+
+
+class _Guarded(TyperGroup):
+    """A group of verbs that turns errors made by the user into one line and exit status 2."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except IgcError as error:
+            if ctx.params.get("debug"):
+                raise
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(2) from error
+        except KeyboardInterrupt as error:
+            typer.echo("interrupted; run the same command again to go on", err=True)
+            raise typer.Exit(INTERRUPTED) from error
+
+
+app = typer.Typer(
+    cls=_Guarded,
+    name="igc",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+SettingsOption = Annotated[
+    str | None,
+    typer.Option(help="This step's block of the configuration, as JSON or YAML text or as the path of a file."),
+]
+ConfigOption = Annotated[Path | None, typer.Option(help="A configuration file, in place of --settings.")]
+StudyOption = Annotated[str | None, typer.Option(help="Name of the study.")]
+SeedOption = Annotated[
+    int | None, typer.Option(min=0, help="All randomness derives from it; default: the configuration's, or 0.")
+]
+SamplesOption = Annotated[Path, typer.Option(help="The samples store (samples.zarr, or the zarr.json in it).")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:<number>.")]
+ProgressOption = Annotated[
+    bool | None, typer.Option("--progress/--no-progress", help="Show progress; default: only on a terminal.")
+]
+OutputFolder = Annotated[Path, typer.Option(help="The folder to write.")]
+OutputStore = Annotated[Path, typer.Option(help="The store to write (a .zarr folder, or the zarr.json in it).")]
+
+
+def _folder(path: Path) -> Path:
+    """Return the folder of a store or model that is named by a file inside it, as a workflow must name it."""
+    return path.parent if path.name in {"zarr.json", "model.json", "model.safetensors"} else path
+
+
+def _folders(paths: list[Path] | None) -> list[Path]:
+    return [_folder(path) for path in paths or []]
+
+
+def _shown(progress: bool | None) -> bool:
+    return sys.stderr.isatty() if progress is None else progress
+
+
+def _entry(entries: Any, name: str | None, option: str, where: Path) -> Any:
+    """Return one named entry of a mapping of the configuration."""
+    if name is None or name not in entries:
+        seen = "nothing" if name is None else repr(name)
+        raise ConfigError(explain(option, seen, f"one of {', '.join(sorted(entries))} in {where}", "name one of them"))
+    return entries[name]
+
+
+def _study(settings: str | None, config: Path | None, study: str | None) -> tuple[Any, int]:
+    """Return the study chosen with ``--config`` (None with ``--settings``), and the seed of the configuration."""
+    if (settings is None) == (config is None):
+        seen = "neither" if settings is None else "both"
+        raise ConfigError(explain("--settings and --config", seen, "exactly one of them", "give one of them"))
+    if config is None:
+        return None, 0
+    from igc.config import load_config
+
+    whole = load_config(config)
+    return _entry(whole.studies, study, "--study", config), whole.seed
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(version("igc-neuro"))
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Find the parts of the input that carry what lets a model predict its target, over a whole dataset."""
+
+
+@app.command()
+def methods() -> None:
+    """List the attribution methods, with what each needs and promises.
+
+    Example: igc methods
+    """
+    from igc.attribution.registry import METHODS
+
+    width = max(map(len, METHODS))
+    for name in sorted(METHODS):
+        summary = (METHODS[name].__doc__ or "").strip().split("\n")[0]
+        typer.echo(f"{name:<{width}}  {summary}".rstrip())
+
+
+@app.command()
+def fetch(settings: SettingsOption = None, config: ConfigOption = None, study: StudyOption = None) -> None:
+    """Download the raw data of a study, if its source says so.
+
+    Example: igc fetch --config config/mnist.yaml --study mnist_full
+    """
+    from igc.config import DataSource, parse_block
+
+    chosen, _ = _study(settings, config, study)
+    data = chosen.data if chosen else parse_block(DataSource, settings or "")
+    from igc.steps.fetch import fetch as step
+
+    step(data)
+
+
+@app.command()
+def preprocess(
+    output: OutputStore,
+    settings: SettingsOption = None,
+    split: Annotated[str, typer.Option(help="The split block, beside --settings.")] = "{}",
+    config: ConfigOption = None,
+    study: StudyOption = None,
+    title: Annotated[str, typer.Option(help="One line for the report, beside --settings.")] = "",
+    seed: SeedOption = None,
+) -> None:
+    """Make the samples store of a study from its raw data.
+
+    Example: igc preprocess --config config/config.yaml --study haxby --output results/haxby/samples.zarr
+    """
+    from igc.config import DataSource, Split, parse_block
+
+    chosen, configured = _study(settings, config, study)
+    data = chosen.data if chosen else parse_block(DataSource, settings or "")
+    held_out = chosen.split if chosen else parse_block(Split, split)
+    from igc.steps.preprocess import preprocess as step
+
+    step(
+        data,
+        held_out,
+        seed=configured if seed is None else seed,
+        output=_folder(output),
+        study=study or "study",
+        title=chosen.title if chosen else title,
+    )
+
+
+@app.command()
+def rois(
+    samples: SamplesOption,
+    output: OutputStore,
+    settings: SettingsOption = None,
+    config: ConfigOption = None,
+    study: StudyOption = None,
+    seed: SeedOption = None,
+) -> None:
+    """Define the ROI sets of a study.
+
+    Example: igc rois --settings '{"rings": {"kind": "rings"}}' --samples samples.zarr --output rois.zarr
+    """
+    from igc.config import RoiSource, parse_block
+
+    chosen, configured = _study(settings, config, study)
+    sets = chosen.rois if chosen else parse_block(dict[str, RoiSource], settings or "")
+    from igc.steps.rois import define_rois
+
+    define_rois(_folder(samples), sets, _folder(output), configured if seed is None else seed)
+
+
+@app.command()
+def train(
+    samples: SamplesOption,
+    output: OutputFolder,
+    settings: SettingsOption = None,
+    config: ConfigOption = None,
+    study: StudyOption = None,
+    model: Annotated[str | None, typer.Option(help="Name of the model, with --config.")] = None,
+    seed: SeedOption = None,
+    device: DeviceOption = "auto",
+    scratch: Annotated[Path | None, typer.Option(help="Keep checkpoints here, to go on after an interruption.")] = None,
+    progress: ProgressOption = None,
+) -> None:
+    """Fit one model on every fold and score it on the held-out samples.
+
+    Example: igc train --config config/config.yaml --study mnist --model cnn --samples samples.zarr --output cnn
+    """
+    from igc.config import ModelSettings, parse_block
+
+    chosen, configured = _study(settings, config, study)
+    if chosen:
+        block = _entry(chosen.models, model, "--model", config or Path())
+    else:
+        block = parse_block(ModelSettings, settings or "")
+    from igc.steps.train import train as step
+
+    step(
+        _folder(samples),
+        block,
+        seed=configured if seed is None else seed,
+        output=_folder(output),
+        device=device,
+        scratch=scratch,
+        progress=_shown(progress),
+    )
+
+
+@app.command()
+def attribute(
+    samples: SamplesOption,
+    model: Annotated[Path, typer.Option(help="The model folder (or the model.json in it).")],
+    output: OutputStore,
+    settings: SettingsOption = None,
+    config: ConfigOption = None,
+    study: StudyOption = None,
+    method: Annotated[str | None, typer.Option(help="Name of the method.")] = None,
+    rois: Annotated[Path | None, typer.Option(help="The ROI store, for sums inside the stream.")] = None,
+    seed: SeedOption = None,
+    device: DeviceOption = "auto",
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Keep partial states here, to go on after an interruption.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
+    progress: ProgressOption = None,
+) -> None:
+    """Compute the dataset-wise map of one method for one model.
+
+    Example: igc attribute --settings '{"points": 16}' --method igc --samples samples.zarr --model cnn --output igc.zarr
+    """
+    from igc.config import MethodSettings, parse_block
+
+    chosen, configured = _study(settings, config, study)
+    if chosen:
+        block = _entry(chosen.methods, method, "--method", config or Path())
+    else:
+        block = parse_block(MethodSettings, settings or "")
+    if block.method is None:
+        block = block.model_copy(update={"method": method})
+    from igc.steps.attribute import attribute_files
+
+    attribute_files(
+        samples=_folder(samples),
+        model=_folder(model),
+        settings=block,
+        rois=_folder(rois) if rois else None,
+        output=_folder(output),
+        seed=configured if seed is None else seed,
+        device=device,
+        checkpoint=checkpoint,
+        workers=workers,
+        progress=_shown(progress),
+    )
+
+
+@app.command()
+def merge(
+    shards: Annotated[list[Path], typer.Argument(help="Folders of partial states of one attribution.")],
+    output: OutputStore,
+) -> None:
+    """Merge the partial states of one attribution that were computed apart.
+
+    Example: igc merge shards/0 shards/1 --output igc.zarr
+    """
+    from igc.steps.merge import merge as step
+
+    step(shards, _folder(output))
+
+
+@app.command()
+def aggregate(
+    attributions: Annotated[list[Path], typer.Argument(help="Attribution stores.")],
+    output: OutputFolder,
+) -> None:
+    """Write the ROI table of each attribution, as <output>/<model>/<method>.tsv.
+
+    Example: igc aggregate results/mnist/attributions/cnn-seed0/igc.zarr --output results/mnist/rois
+    """
+    from igc.steps.aggregate import aggregate as step
+
+    stores = _folders(attributions)
+    step(stores, [output / store.parent.name / f"{store.stem}.tsv" for store in stores])
+
+
+@app.command()
+def compare(
+    attributions: Annotated[list[Path], typer.Argument(help="Attribution stores of one study.")],
+    samples: SamplesOption,
+    output: OutputFolder,
+    scores: Annotated[list[Path] | None, typer.Option(help="A model's scores.tsv; give it once a model.")] = None,
+) -> None:
+    """Compare all maps of a study: agreement, closure, run time, recovery of a known truth.
+
+    Example: igc compare igc.zarr naive_correlation.zarr --samples samples.zarr --output comparison
+    """
+    from igc.steps.compare import compare as step
+
+    step(_folder(samples), _folders(attributions), scores or [], output)
+
+
+@app.command()
+def report(
+    attributions: Annotated[list[Path], typer.Argument(help="Attribution stores of one study.")],
+    samples: SamplesOption,
+    output: OutputFolder,
+    rois: Annotated[Path | None, typer.Option(help="The ROI store.")] = None,
+    model: Annotated[list[Path] | None, typer.Option(help="A model folder; give it once a model.")] = None,
+    table: Annotated[list[Path] | None, typer.Option(help="A folder of tables; may be given again.")] = None,
+) -> None:
+    """Draw the figures of a study, and write maps as NIfTI where the samples are volumes.
+
+    Example: igc report igc.zarr --samples samples.zarr --model cnn --table comparison --output figures
+    """
+    from igc.steps.report import report as step
+
+    step(
+        _folder(samples), _folder(rois) if rois else None, _folders(attributions), _folders(model), table or [], output
+    )
+
+
+@app.command("config-schema")
+def config_schema(
+    output: Annotated[Path | None, typer.Option(help="Write it to this file; default: print it.")] = None,
+) -> None:
+    """Print the JSON schema of the configuration, generated from ``igc.config``.
+
+    Example: igc config-schema --output workflow/schemas/config.schema.json
+    """
+    from igc.config import json_schema
+
+    if output is None:
+        typer.echo(json_schema(), nl=False)
+        return
+    from igc.store.atomic import write_text
+
+    write_text(output, json_schema())
+
+
+def main() -> None:
+    """Run the command line."""
+    # accepted in any place: who sees an error appends the option to the same command
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    app(["--debug", *arguments] if len(arguments) < len(sys.argv) - 1 else arguments)

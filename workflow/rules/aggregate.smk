@@ -1,0 +1,30 @@
+# ROI tables of all maps of a study in one job, because a job's start costs more than a table.
+
+
+rule aggregate:
+    input:
+        attributions,
+    output:
+        report(
+            directory("results/{study}/rois"),
+            patterns=["{run}/{method}.tsv"],
+            caption="../report/rois.rst",
+            category="{study}",
+            subcategory="ROI tables",
+            labels={"model": "{run}", "method": "{method}"},
+        ),
+    log:
+        "results/{study}/logs/aggregate.log",
+    benchmark:
+        "results/{study}/benchmarks/aggregate.tsv"
+    conda:
+        "../../envs/igc.yaml"
+    resources:
+        mem=growing(2, "GB"),
+        runtime=growing(30, "m"),
+    params:
+        code=code_digest("aggregate"),
+    message:
+        "Writing the ROI tables of {wildcards.study}"
+    shell:
+        "python -m igc aggregate {input} --output {output} > {log} 2>&1"

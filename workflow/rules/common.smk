@@ -1,0 +1,212 @@
+# What the rules share: the checked configuration, paths derived from it, and digests of the package's sources.
+# The standard library only, because the process that plans the jobs may not have the package's dependencies.
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import validate
+
+ROOT = Path(str(workflow.current_basedir)).parents[1]
+SCHEMA = "../schemas/config.schema.json"
+
+
+def put_first(variable, folder):
+    """Put a folder before those a search path holds already."""
+    known = os.environ.get(variable)
+    os.environ[variable] = f"{folder}{os.pathsep}{known}" if known else str(folder)
+
+
+# Jobs inherit these: they run the package of this checkout, installed or not, with the interpreter that runs
+# Snakemake. An activated conda environment still comes before that on the path.
+put_first("PYTHONPATH", ROOT)
+put_first("PATH", Path(sys.executable).parent)
+
+
+def checked(config):
+    """Fill in the defaults of the configuration, or name the key at fault in one line."""
+    try:
+        # the pass that fills in defaults trips over values of a wrong type, so these are found before
+        validate(config, SCHEMA, set_default=False)
+        validate(config, SCHEMA)
+    except WorkflowError as error:
+        cause = error.__cause__ or error.__context__
+        if not hasattr(cause, "absolute_path"):
+            raise
+        place = ".".join(map(str, cause.absolute_path)) or "the whole file"
+        complaints = [part.message for part in cause.context] or [cause.message]
+        raise WorkflowError(
+            f"configuration, {place}: {', or '.join(complaints)}; config/README.md describes every key"
+        ) from None
+    for name, study in config["studies"].items():
+        for method, block in study["methods"].items():
+            unknown = set(block["models"] or []) - set(study["models"])
+            if unknown:
+                raise WorkflowError(
+                    f"configuration, studies.{name}.methods.{method}.models: {sorted(unknown)} "
+                    f"is not among the models {sorted(study['models'])}"
+                )
+    return config["studies"]
+
+
+STUDIES = checked(config)
+
+METHODS = sorted({name for study in STUDIES.values() for name in study["methods"]})
+MODELS = sorted({name for study in STUDIES.values() for name in study["models"]})
+
+
+wildcard_constraints:
+    study="|".join(STUDIES),
+    model="|".join(MODELS),
+    method="|".join(METHODS),
+    seed="[0-9]+",
+
+
+# --- sources -----------------------------------------------------------------
+
+# What each step may import, as the layers of the package allow; a test compares this with the real imports.
+GROUND = ["errors.py", "parsing.py", "config.py", "seeding.py", "stats", "store"]
+SOURCES = {
+    "fetch": [*GROUND, "data"],
+    "preprocess": [*GROUND, "data"],
+    "rois": [*GROUND, "data", "roi"],
+    "train": [*GROUND, "data", "streaming", "models"],
+    "attribute": [*GROUND, "data", "streaming", "models", "attribution"],
+    "aggregate": [*GROUND, "roi"],
+    "compare": [*GROUND, "comparison"],
+    "report": [*GROUND, "roi", "report"],
+}
+
+
+def code_digest(step):
+    """Return a digest of the sources that a step depends on, so that an edit reruns what is above it."""
+    package = ROOT / "igc"
+    digest = hashlib.sha256()
+    for name in [*SOURCES[step], f"steps/{step}.py"]:
+        path = package / name
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file() and file.suffix != ".pyc":
+                digest.update(str(file.relative_to(package)).encode())
+                digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+# --- settings ----------------------------------------------------------------
+
+
+def as_text(block, *left_out):
+    """Return a block of the configuration as JSON, without keys that do not concern the job."""
+    return json.dumps(
+        {key: block[key] for key in block if key not in left_out}, sort_keys=True
+    )
+
+
+def data_settings(wildcards):
+    return as_text(STUDIES[wildcards.study]["data"])
+
+
+def split_settings(wildcards):
+    return as_text(STUDIES[wildcards.study]["split"])
+
+
+def study_title(wildcards):
+    return STUDIES[wildcards.study]["title"]
+
+
+def roi_settings(wildcards):
+    return as_text(STUDIES[wildcards.study]["rois"])
+
+
+def model_settings(wildcards):
+    return as_text(STUDIES[wildcards.study]["models"][wildcards.model], "seeds")
+
+
+def method_settings(wildcards):
+    block = STUDIES[wildcards.study]["methods"][wildcards.method]
+    return as_text({**block, "method": block["method"] or wildcards.method}, "models")
+
+
+# --- files -------------------------------------------------------------------
+
+
+def raw_files(wildcards):
+    """Return the user's own files that a study reads, and the mark of a finished download."""
+    data = STUDIES[wildcards.study]["data"]
+    if data.get("source") == "download":
+        return [f"resources/fetched/{wildcards.study}"]
+    files = [data.get(key) for key in ("mask", "targets", "inputs", "responses")]
+    files += [data.get(key) for key in ("groups", "test")]
+    files += [*(data.get("images") or []), *(data.get("events") or [])]
+    files += [*(data.get("confounds") or [])]
+    for atlas in (data.get("atlases") or {}).values():
+        files += [atlas["labels"], atlas.get("table")]
+    return [file for file in files if file and data["kind"] in ("nifti", "arrays")]
+
+
+def mask_files(wildcards):
+    """Return the mask images that the ROI sets of a study read."""
+    sets = STUDIES[wildcards.study]["rois"].values()
+    return [file for block in sets for file in block.get("masks", {}).values()]
+
+
+def runs(study):
+    """Return the (model, seed) pairs of a study."""
+    models = STUDIES[study]["models"]
+    return [(model, seed) for model in models for seed in models[model]["seeds"]]
+
+
+def applies(study, method, model):
+    models = STUDIES[study]["methods"][method]["models"]
+    return models is None or model in models
+
+
+def attributions(wildcards):
+    """Return the attribution stores of a study."""
+    return [
+        f"results/{wildcards.study}/attributions/{model}-seed{seed}/{method}.zarr/zarr.json"
+        for model, seed in runs(wildcards.study)
+        for method in STUDIES[wildcards.study]["methods"]
+        if applies(wildcards.study, method, model)
+    ]
+
+
+def score_tables(wildcards):
+    return [
+        f"results/{wildcards.study}/models/{model}-seed{seed}/scores.tsv"
+        for model, seed in runs(wildcards.study)
+    ]
+
+
+def model_files(wildcards):
+    return [
+        f"results/{wildcards.study}/models/{model}-seed{seed}/model.json"
+        for model, seed in runs(wildcards.study)
+    ]
+
+
+def repeated(option, name):
+    """Return a function that gives the option once for each file of a named input."""
+
+    def options(wildcards, input):
+        return " ".join(f"{option} '{file}'" for file in input[name])
+
+    return options
+
+
+# --- resources ---------------------------------------------------------------
+
+
+def growing(amount, unit):
+    """Return a resource that grows with every attempt, for clusters that kill a job beyond what it asked for."""
+
+    def resource(wildcards, attempt):
+        return f"{amount * attempt}{unit}"
+
+    return resource
+
+
+def gpus_to_train(wildcards):
+    """Return the number of GPUs a training uses: only networks gain from one."""
+    return int(STUDIES[wildcards.study]["models"][wildcards.model]["kind"] == "network")
