@@ -230,8 +230,10 @@ class MethodSettings(Block):
 
     method: Name | None = Field(None, description="a name from `igc methods`; default: the key itself")
     models: list[Name] | None = Field(None, description="only these models; default: all")
-    baselines: Literal["data", "zero", "mean"] | Annotated[int, Field(ge=1)] = Field(
-        "data", description="reference inputs: the dataset itself, zero, the mean, or so many drawn once and shared"
+    baselines: Literal["data", "zero", "mean"] | Annotated[int, Field(ge=1)] | None = Field(
+        None,
+        description="reference inputs: 'data' (the dataset itself), 'zero', 'mean', or so many drawn once and shared; "
+        "default: the method's own",
     )
     points: float | None = Field(None, gt=0, description="gradient points a sample; default: until precise enough")
     tolerance: float | None = Field(None, gt=0, description="stop at this relative error of the map")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 from igc.errors import ChecksumError, MissingFileError, StoreError, explain
 from igc.store.atomic import replacing
 
-__all__ = ["CHUNK_BYTES", "StoreWriter", "create_store", "open_store", "read_values", "save_dataset", "store_path"]
+__all__ = ["CHUNK_BYTES", "StoreWriter", "create_store", "open_store", "read_values", "save_dataset", "store_digest", "store_path"]
 
 CHUNK_BYTES = 4 << 20
 """Uncompressed size of a chunk that is aimed at, in bytes."""
@@ -215,3 +216,31 @@ def read_values(array: xr.DataArray, rows: slice | npt.NDArray[np.int64] | None 
 def remove_store(path: str | Path) -> None:
     """Delete a zarr folder if it is there."""
     shutil.rmtree(store_path(path), ignore_errors=True)
+
+
+def store_digest(path: str | Path) -> str:
+    """Return a digest of the content of a store, without reading it all.
+
+    Every chunk file ends with the CRC-32C of its bytes, so names and last four bytes tell the content.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder, or the ``zarr.json`` in it.
+
+    Returns
+    -------
+    str
+        Hexadecimal SHA-256.
+    """
+    folder = store_path(path)
+    total = hashlib.sha256()
+    for file in sorted(item for item in folder.rglob("*") if item.is_file()):
+        total.update(file.relative_to(folder).as_posix().encode())
+        if file.name == "zarr.json":
+            total.update(file.read_bytes())
+            continue
+        with file.open("rb") as opened:
+            opened.seek(-min(4, file.stat().st_size), 2)
+            total.update(opened.read())
+    return total.hexdigest()

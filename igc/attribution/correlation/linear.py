@@ -1,0 +1,104 @@
+"""Closed forms: the IGC of a linear model, and the plain correlation of inputs with responses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from igc.attribution.estimate import MapEstimate
+from igc.attribution.integrated_gradients import output_gradients
+from igc.attribution.problem import Problem
+from igc.attribution.protocols import Options, Outcome, Work
+from igc.attribution.scores import Scores
+from igc.errors import MethodError, explain
+from igc.stats.correlation import correlation_scale
+from igc.stats.moments import Array, Moments
+
+__all__ = ["LinearCorrelation", "NaiveCorrelation"]
+
+
+@dataclass(frozen=True)
+class LinearCorrelation:
+    """IGC of a linear model, exactly: w_i cov(x_i, y) / (sd(y) sd(yhat)), the product measure divided by R.
+
+    Attributes
+    ----------
+    problem, scores, options
+        What is explained.
+    """
+
+    problem: Problem
+    scores: Scores
+    options: Options
+
+    @cached_property
+    def _weights(self) -> Array:
+        """The gradient, checked to be the same at two far points."""
+        rows = np.array([0, self.problem.n_samples - 1])
+        points = tuple(x.requires_grad_() for x in self.problem.load(rows)[0])
+        maps = [g.double().cpu().numpy() for g in output_gradients(self.problem.outputs, points)]
+        gradients = np.stack(maps, axis=1)
+        spread = np.abs(gradients[0] - gradients[1]).max()
+        if spread > 1e-5 * np.abs(gradients).max():
+            seen = f"gradients that differ by {spread:.3g} between samples"
+            raise MethodError(explain("linear_igc", seen, "a linear model", "use the method igc for this model"))
+        return np.asarray(gradients[0])
+
+    def plan(self, state: None) -> Work | None:
+        """Return None: the scores say it all."""
+        return None
+
+    def precision(self, state: None) -> float | None:
+        """Return None: nothing is drawn."""
+        return None
+
+    def finish(self, state: None) -> Outcome:
+        """Multiply weights and covariances."""
+        scores = self.scores
+        value = self._weights * scores.input_response * scores.scale[:, None]
+        without = None
+        if scores.resolved:
+            rest = scores.without_group
+            without = self._weights * rest.covariance(0) * correlation_scale(rest)[:, :, None]
+        gap = value.sum(axis=1) - scores.score
+        maps = {"weight": self._weights}
+        return Outcome(MapEstimate(value, without_group=without), gap, np.zeros_like(gap), 2, maps)
+
+
+@dataclass(frozen=True)
+class NaiveCorrelation:
+    """Pearson correlation of each input component with each response; no model takes part.
+
+    Attributes
+    ----------
+    problem, scores, options
+        What is explained.
+    """
+
+    problem: Problem
+    scores: Scores
+    options: Options
+
+    def plan(self, state: None) -> Work | None:
+        """Return None: the scores say it all."""
+        return None
+
+    def precision(self, state: None) -> float | None:
+        """Return None: nothing is drawn."""
+        return None
+
+    def finish(self, state: None) -> Outcome:
+        """Divide covariances by the standard deviations."""
+        scores = self.scores
+        value = _input_correlation(scores.pooled)[0]
+        without = _input_correlation(scores.without_group) if scores.resolved else None
+        return Outcome(MapEstimate(value, without_group=without), evaluations=0)
+
+
+def _input_correlation(moments: Moments) -> Array:
+    """Return corr(x_i, y_k), (block, target, component); 0 for constant components or responses."""
+    variance = moments.map_variance() * moments.scalar_covariance(0, 0)[:, :, None]
+    return np.divide(moments.covariance(0), np.sqrt(variance), out=np.zeros_like(variance), where=variance > 0)
+

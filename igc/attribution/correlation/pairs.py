@@ -1,0 +1,301 @@
+"""One pass over pairs of samples: the sums that Integrated Gradient Correlation with the data as baseline is made of.
+
+For samples n and m, a point x = x_m + t (x_n - x_m) and target k, a pair contributes to component i
+
+    v_i = 1/2 (y_n - y_m)_k (x_n - x_m)_i (d_i f_k(x) - g_ki)
+
+where g is a pilot estimate of the mean gradient: the linear control variate, whose expectation g_ki cov(x_i, y_k) is
+added back exactly. The gradient at one point serves both samples as each other's baseline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from igc.attribution.correlation.design import PairDesign, PairUnit
+from igc.attribution.gradients import Inputs, flatten, shift, vector_jacobian
+from igc.attribution.problem import Problem
+from igc.errors import StateMismatchError, explain
+from igc.stats.moments import Array, Moments
+
+__all__ = ["PairState", "pair_unit", "pilot_gradient"]
+
+
+PILOT_PAIRS = 1024
+"""Pairs that estimate the mean gradient of the control variate."""
+
+
+@dataclass(frozen=True)
+class PairState:
+    """Mergeable sums over pairs.
+
+    Attributes
+    ----------
+    moments : Moments
+        Blocks are replicates; the scalar is the pair's sum over components, the map its v.
+    touching : array (group, target, component)
+        Weighted sum of v over the pairs that touch a group, each counted once.
+    touching_weight : array (group,)
+        Their weight.
+    evaluations : int
+        Gradient points used.
+    """
+
+    moments: Moments
+    touching: Array
+    touching_weight: Array
+    evaluations: int
+
+    def merge(self, other: PairState) -> PairState:
+        """Combine with the sums over other pairs of the same design."""
+        if self.touching.shape != other.touching.shape:
+            seen, allowed = other.touching.shape, self.touching.shape
+            raise StateMismatchError(explain("pair sums", seen, allowed, "merge states of one design"))
+        return PairState(
+            self.moments.merge(other.moments),
+            self.touching + other.touching,
+            self.touching_weight + other.touching_weight,
+            self.evaluations + other.evaluations,
+        )
+
+    def to_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+        """Return the state as named arrays."""
+        return {
+            **{f"moments.{name}": value for name, value in self.moments.to_arrays().items()},
+            "touching": self.touching,
+            "touching_weight": self.touching_weight,
+            "evaluations": np.array([self.evaluations]),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.generic]]) -> PairState:
+        """Rebuild a state from :meth:`to_arrays`."""
+        moments = {name.removeprefix("moments."): value for name, value in arrays.items() if name.startswith("moments.")}
+        return cls(
+            Moments.from_arrays(moments),
+            np.asarray(arrays["touching"], dtype=np.float64),
+            np.asarray(arrays["touching_weight"], dtype=np.float64),
+            int(arrays["evaluations"][0]),
+        )
+
+
+@dataclass
+class _Sums:
+    """Running sums of a unit on the device, in the model's precision within a micro-batch and float64 across."""
+
+    one: Tensor  # (target,) of s
+    square: Tensor  # (target,) of s^2
+    map: Tensor  # (target, component) of v
+    cross: Tensor  # (target, component) of s v
+    touching: Tensor  # (group * target, component)
+
+    @classmethod
+    def zeros(cls, n_targets: int, n_components: int, n_groups: int, device: torch.device) -> _Sums:
+        def zeros(*shape: int) -> Tensor:
+            return torch.zeros(shape, dtype=torch.float64, device=device)
+
+        k, d = n_targets, n_components
+        return cls(zeros(k), zeros(k), zeros(k, d), zeros(k, d), zeros(n_groups * k, d))
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """A micro-batch of pairs on the device."""
+
+    points: Inputs
+    outputs: Tensor
+    difference: Tensor  # (pair, component) x_n - x_m
+    groups: tuple[Tensor, Tensor]  # group of left and right (-1: not counted again)
+
+
+def _contribution(batch: _Batch, column: Tensor, half: Tensor, pilot: Tensor, *, keep: bool) -> Tensor:
+    """Return v of every pair for one output a pair, (pair, component), consuming one vector-Jacobian product."""
+    gradient = vector_jacobian(column, half, batch.points, keep=keep)
+    return gradient.sub_(half[:, None] * pilot).mul_(batch.difference)
+
+
+def _scatter(sums: _Sums, values: Tensor, targets: Tensor | int, batch: _Batch, weight: float) -> None:
+    """Add each pair's map to the groups of its members."""
+    if not len(sums.touching):
+        return
+    n_targets = len(sums.one)
+    for groups in batch.groups:
+        counted = groups >= 0
+        rows = (groups * n_targets + targets)[counted]
+        buffer = torch.zeros(sums.touching.shape, dtype=values.dtype, device=values.device)
+        sums.touching += weight * buffer.index_add_(0, rows, values[counted]).double()
+
+
+def _add_dense(sums: _Sums, batch: _Batch, half: Tensor, pilot: Tensor, weight: float) -> None:
+    """One product a target, for responses without structure."""
+    for k in range(half.shape[1]):
+        values = _contribution(batch, batch.outputs[:, k], half[:, k], pilot[k], keep=k < half.shape[1] - 1)
+        total = values.sum(dim=1)
+        sums.one[k] += total.double().sum()
+        sums.square[k] += total.double().square().sum()
+        both = torch.stack([torch.ones_like(total), total]) @ values
+        sums.map[k] += both[0].double()
+        sums.cross[k] += both[1].double()
+        _scatter(sums, values, k, batch, weight)
+
+
+def _add_sparse(sums: _Sums, batch: _Batch, half: Tensor, pilot: Tensor, weight: float) -> None:
+    """Two products a point, where a response is one-hot: only the classes of the two samples differ."""
+    for step, classes in enumerate((half.argmax(dim=1), half.argmin(dim=1))):
+        amount = half.gather(1, classes[:, None])[:, 0]
+        column = batch.outputs.gather(1, classes[:, None])[:, 0]
+        values = _contribution(batch, column, amount, pilot[classes], keep=step == 0)
+        total = values.sum(dim=1)
+        members = torch.nn.functional.one_hot(classes, half.shape[1]).to(values.dtype).T
+        sums.one += members.double() @ total.double()
+        sums.square += members.double() @ total.double().square()
+        sums.map += (members @ values).double()
+        sums.cross += ((members * total) @ values).double()
+        _scatter(sums, values, classes, batch, weight)
+
+
+def _one_hot(responses: Array) -> bool:
+    return responses.shape[1] > 2 and bool(
+        np.all((responses == 0) | (responses == 1)) and np.all(responses.sum(axis=1) == 1)
+    )
+
+
+def _read_pairs(problem: Problem, unit: PairUnit) -> tuple[Inputs, Inputs, Array, bool]:
+    """Read both members of each pair, each block once."""
+    rows, back = np.unique(np.concatenate([unit.left, unit.right]), return_inverse=True)
+    inputs, responses = problem.load(rows)
+    n = len(unit.left)
+    index = torch.as_tensor(back.reshape(-1), device=problem.device)
+    left = tuple(x[index[:n]] for x in inputs)
+    right = tuple(x[index[n:]] for x in inputs)
+    half = 0.5 * (responses[back[:n]] - responses[back[n:]])
+    return left, right, half, _one_hot(responses)
+
+
+def pair_unit(problem: Problem, design: PairDesign, pilot: Array, resolved: bool, index: int) -> PairState:
+    """Compute the sums of one unit of a design.
+
+    Parameters
+    ----------
+    problem : Problem
+        The attribution to be made.
+    design : PairDesign
+        Which pairs.
+    pilot : array (target, component)
+        The control variate's gradient g.
+    resolved : bool
+        Whether to keep the sums of each group's pairs.
+    index : int
+        Number of the unit.
+
+    Returns
+    -------
+    PairState
+    """
+    unit = design.unit(index)
+    n_groups = int(problem.groups.max()) + 1 if resolved else 0
+    n_targets, n_components = pilot.shape
+    sums = _Sums.zeros(n_targets, n_components, n_groups, problem.device)
+    left, right, half, sparse = _read_pairs(problem, unit)
+    if sparse:  # pairs of one class contribute nothing: no gradient is spent on them
+        keep = np.flatnonzero(np.any(half != 0, axis=1))
+        pairs = torch.as_tensor(keep, device=problem.device)
+        left, right, half = tuple(x[pairs] for x in left), tuple(x[pairs] for x in right), half[keep]
+    else:
+        keep = np.arange(len(half))
+    groups_left, groups_right = problem.groups[unit.left[keep]], problem.groups[unit.right[keep]]
+    again = np.where(groups_left == groups_right, -1, groups_right)
+    device = problem.device
+    weights = torch.as_tensor(half, device=device, dtype=problem.dtype)
+    gradient = torch.as_tensor(pilot, device=device, dtype=problem.dtype)
+    position = torch.as_tensor(unit.position[keep], device=device, dtype=problem.dtype)
+    members = torch.as_tensor(groups_left, device=device), torch.as_tensor(again, device=device)
+    add = _add_sparse if sparse else _add_dense
+    for rows in problem.batches(len(keep)):
+        start, stop = tuple(x[rows] for x in right), tuple(x[rows] for x in left)
+        points = shift(start, stop, position[rows])
+        with torch.enable_grad():
+            outputs = problem.outputs(points)
+        difference = flatten(stop) - flatten(start)
+        batch = _Batch(points, outputs, difference, (members[0][rows], members[1][rows]))
+        add(sums, batch, weights[rows], gradient, unit.weight)
+    return _state(sums, unit, problem, n_groups, len(keep))
+
+
+def _state(sums: _Sums, unit: PairUnit, problem: Problem, n_groups: int, evaluations: int) -> PairState:
+    """Centre the sums of a unit and count the weight of the pairs, silent ones included."""
+    count = len(unit.left)
+    moments = _moments(sums, unit.replicate, count, unit.weight)
+    weight = np.zeros(n_groups)
+    if n_groups:
+        left, right = problem.groups[unit.left], problem.groups[unit.right]
+        weight += np.bincount(left, minlength=n_groups) + np.bincount(right[left != right], minlength=n_groups)
+    touching = sums.touching.cpu().numpy().reshape(n_groups, *sums.map.shape)
+    return PairState(moments, touching, unit.weight * weight, evaluations)
+
+
+def _moments(sums: _Sums, replicate: int, count: int, weight: float) -> Moments:
+    one, square = sums.one.cpu().numpy(), sums.square.cpu().numpy()
+    total, cross = sums.map.cpu().numpy(), sums.cross.cpu().numpy()
+    n = max(count, 1)
+    return Moments(
+        block=np.array([replicate]),
+        weight=np.array([weight * count]),
+        mean_scalars=(one / n)[None, :, None],
+        mean_map=(total / n)[None],
+        scalars=weight * (square - one**2 / n)[None, :, None, None],
+        scalar_map=weight * (cross - one[:, None] * total / n)[None, :, None],
+        map=np.zeros((1, len(one), 0)),
+        absolute_map=np.zeros((1, len(one), 0)),
+    )
+
+
+def pilot_gradient(problem: Problem, n_targets: int) -> tuple[Array, int]:
+    """Estimate the mean gradient of each output, weighted by the squared difference of the responses.
+
+    Parameters
+    ----------
+    problem : Problem
+        The attribution to be made.
+    n_targets : int
+        Number of outputs explained.
+
+    Returns
+    -------
+    array (target, component), int
+        The gradient, exact for a linear model, and the number of gradient points used. The pairs are none of those
+        that the estimator draws, so that it stays without bias.
+    """
+    bounds = tuple(problem.block_bounds())
+    fraction = min(1.0, PILOT_PAIRS / problem.n_samples)
+    design = PairDesign(bounds, problem.seed, 0, 1, fraction, purpose="pilot")
+    sums, total, evaluations = np.zeros((n_targets, problem.n_components)), np.zeros(n_targets), 0
+    for index in range(design.n_units):
+        unit = design.unit(index)
+        left, right, half, _ = _read_pairs(problem, unit)
+        sums += unit.weight * _weighted_gradient(problem, left, right, half**2, unit.position)
+        total += unit.weight * (half**2).sum(axis=0)
+        evaluations += len(half)
+    return np.divide(sums, total[:, None], out=np.zeros_like(sums), where=total[:, None] > 0), evaluations
+
+
+def _weighted_gradient(problem: Problem, left: Inputs, right: Inputs, weights: Array, position: Array) -> Array:
+    """Return the sum over pairs of weight times gradient, (target, component)."""
+    cotangent = torch.as_tensor(weights, device=problem.device, dtype=problem.dtype)
+    where = torch.as_tensor(position, device=problem.device, dtype=problem.dtype)
+    n_targets = weights.shape[1]
+    gradient = np.zeros((n_targets, problem.n_components))
+    for rows in problem.batches(len(weights)):
+        points = shift(tuple(x[rows] for x in right), tuple(x[rows] for x in left), where[rows])
+        with torch.enable_grad():
+            outputs = problem.outputs(points)
+        for k in range(n_targets):
+            part = vector_jacobian(outputs[:, k], cotangent[rows, k], points, keep=k < n_targets - 1)
+            gradient[k] += part.double().sum(dim=0).cpu().numpy()
+    return gradient

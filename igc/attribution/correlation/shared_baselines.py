@@ -1,0 +1,140 @@
+"""Integrated Gradient Correlation with baselines shared by all samples: deterministic, by adaptive quadrature."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from igc.attribution.baselines import shared_baselines
+from igc.attribution.correlation.closure import close, closing_shares
+from igc.attribution.estimate import MapEstimate
+from igc.attribution.gradients import Inputs, Outputs
+from igc.attribution.integrated_gradients import IntegratedGradients
+from igc.attribution.paths import Quadrature, gauss_kronrod, gauss_legendre
+from igc.attribution.problem import Problem
+from igc.attribution.protocols import Options, Outcome, Work
+from igc.attribution.scores import Scores
+from igc.attribution.summary import SUMMARIES, summary_unit
+from igc.stats.correlation import correlation, leave_one_out
+from igc.stats.moments import Array, Moments
+
+__all__ = ["SharedBaselineCorrelation", "choose_quadrature"]
+
+PROBE_SAMPLES = 128
+PANELS = (1, 2, 4, 8, 16)
+QUADRATURE_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class _TwoRules:
+    """Integrated Gradients by a rule, followed by its difference to the coarser rule."""
+
+    method: IntegratedGradients
+
+    def evaluations(self, n_samples: int) -> int:
+        return self.method.evaluations(n_samples)
+
+    def attribute(self, outputs: Outputs, inputs: Inputs) -> Tensor:
+        fine, coarse = self.method.attribute_twice(outputs, inputs)
+        return torch.cat([fine, fine - coarse], dim=2)
+
+
+def choose_quadrature(
+    problem: Problem, baselines: Inputs, points: float | None, tolerance: float = QUADRATURE_TOLERANCE
+) -> Quadrature:
+    """Choose the nodes of a path integral.
+
+    Parameters
+    ----------
+    problem : Problem
+        The attribution to be made.
+    baselines : tuple of torch.Tensor
+        The reference inputs.
+    points : float, optional
+        Gradient points a sample over all baselines: then a Gauss-Legendre rule of so many nodes.
+    tolerance : float
+        Else: relative difference, per component, between the Kronrod and the Gauss rule on evenly spaced samples that
+        must be reached by halving the panels.
+
+    Returns
+    -------
+    Quadrature
+    """
+    if points is not None:
+        return gauss_legendre(max(1, round(points / len(baselines[0]))))
+    n = problem.n_samples
+    rows = np.unique(np.linspace(0, n - 1, min(n, PROBE_SAMPLES)).round().astype(np.int64))
+    inputs = problem.load(rows)[0]
+    for panels in PANELS:
+        rule = gauss_kronrod(panels)
+        method = IntegratedGradients(baselines, rule, problem.batch_size)
+        fine, coarse = method.attribute_twice(problem.outputs, inputs)
+        if float((fine - coarse).norm()) <= tolerance * float(fine.norm()):
+            break
+    return rule
+
+
+@dataclass(frozen=True)
+class SharedBaselineCorrelation:
+    """IGC with zero, mean, drawn or given baselines.
+
+    Attributes
+    ----------
+    problem, scores, options
+        What is explained.
+    """
+
+    problem: Problem
+    scores: Scores
+    options: Options
+
+    @cached_property
+    def _method(self) -> _TwoRules:
+        baselines = shared_baselines(self.options.baselines, self.problem, self.scores)
+        tolerance = self.options.tolerance or QUADRATURE_TOLERANCE
+        rule = choose_quadrature(self.problem, baselines, self.options.points, tolerance)
+        return _TwoRules(IntegratedGradients(baselines, rule, self.problem.batch_size))
+
+    def plan(self, state: Moments | None) -> Work | None:
+        """Return one pass over the samples."""
+        if state is not None:
+            return None
+        unit = partial(summary_unit, self.problem, self._method, self.scores.resolved)
+        return Work(len(self.problem.block_bounds()), unit, Moments, "paths")
+
+    def precision(self, state: Moments) -> float | None:
+        """Return the relative difference of the two quadrature rules."""
+        fine, difference = np.split(SUMMARIES["covariance"](state.pooled())[0], 2, axis=1)
+        norm = float(np.linalg.norm(fine))
+        return float(np.linalg.norm(difference)) / norm if norm > 0 else None
+
+    def finish(self, state: Moments | None) -> Outcome:
+        """Close the map in proportion to the squared quadrature error of each component."""
+        moments = state if state is not None else Moments.empty(1, 1, 2, 2)
+        pooled = moments.pooled()
+        fine, difference = np.split(SUMMARIES["covariance"](pooled)[0], 2, axis=1)
+        shares = closing_shares(difference**2, fine**2)
+        mean = np.split(pooled.mean_map[0], 2, axis=1)[0]
+        deviation = np.split(np.sqrt(pooled.map_variance()[0]), 2, axis=1)[0]
+        gap = fine.sum(axis=1) - self.scores.score
+        return Outcome(
+            MapEstimate(
+                close(fine, shares, np.nan_to_num(self.scores.score)), without_group=self._without_group(moments, shares)
+            ),
+            completeness_error=gap,
+            completeness_standard_error=np.zeros_like(gap),
+            evaluations=self._method.evaluations(self.problem.n_samples),
+            maps={"mean": mean, "standard_deviation": deviation, "quadrature_error": np.abs(difference)},
+        )
+
+    def _without_group(self, moments: Moments, shares: Array) -> Array | None:
+        if len(moments.block) < 2:
+            return None
+        rest = leave_one_out(moments)
+        fine = np.split(SUMMARIES["covariance"](rest), 2, axis=2)[0]
+        return close(fine, shares, correlation(rest))
+

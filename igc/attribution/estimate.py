@@ -1,0 +1,108 @@
+"""A map with what its errors are made of: replicates of the estimator, and the map without each group of samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from igc.stats.correlation import jackknife_error
+from igc.stats.moments import Array
+
+__all__ = ["MapEstimate", "combine_folds"]
+
+
+@dataclass(frozen=True)
+class MapEstimate:
+    """An estimated map; sums of it keep their errors.
+
+    Attributes
+    ----------
+    value : array (target, component)
+        The estimate.
+    replicates : array (replicate, target, component), optional
+        Independent estimates, whose weighted mean is ``value`` up to closure; None where nothing was drawn.
+    replicate_weights : array (replicate,), optional
+        Their weights, proportional to the points spent on each.
+    without_group : array (group, target, component), optional
+        The estimate without each group of samples in turn.
+    """
+
+    value: Array
+    replicates: Array | None = None
+    replicate_weights: Array | None = None
+    without_group: Array | None = None
+
+    def summed(self, indicator: Array) -> MapEstimate:
+        """Sum over regions.
+
+        Parameters
+        ----------
+        indicator : array (roi, component)
+            Weight of each component in each region.
+
+        Returns
+        -------
+        MapEstimate
+            With regions in place of components.
+        """
+        project = indicator.T
+        return MapEstimate(
+            self.value @ project,
+            None if self.replicates is None else self.replicates @ project,
+            self.replicate_weights,
+            None if self.without_group is None else self.without_group @ project,
+        )
+
+    def estimator_error(self) -> Array:
+        """Return the standard error left by the points not computed, (target, component); 0 where nothing is drawn."""
+        if self.replicates is None or self.replicate_weights is None:
+            return np.zeros_like(self.value)
+        weights = self.replicate_weights / self.replicate_weights.sum()
+        centre = np.tensordot(weights, self.replicates, axes=1)
+        spread = np.tensordot(weights, (self.replicates - centre) ** 2, axes=1)
+        return np.sqrt(spread / (len(weights) - 1))
+
+    def standard_error(self) -> Array:
+        """Return the standard error of sampling the samples, (target, component); NaN where it is not known.
+
+        The jackknife deletes every pair that touches a group, each pair is deleted twice, so that the noise of the
+        estimator enters with twice its variance and is taken out.
+        """
+        if self.without_group is None:
+            return np.full_like(self.value, np.nan)
+        total = jackknife_error(self.without_group) ** 2
+        return np.sqrt(np.maximum(total - 2 * self.estimator_error() ** 2, 0.0))
+
+
+def _weighted(parts: Sequence[Array], weights: Array) -> Array:
+    return np.einsum("fk,fkc->kc", weights, np.stack([np.nan_to_num(part) for part in parts]))
+
+
+def combine_folds(estimates: Sequence[MapEstimate], sizes: Sequence[int], scores: Array) -> tuple[Array, Array, Array, Array]:
+    """Average maps over folds by their number of samples.
+
+    Parameters
+    ----------
+    estimates : sequence of MapEstimate
+        One a fold.
+    sizes : sequence of int
+        Samples of each fold.
+    scores : array (fold, target)
+        NaN where a target is constant in a fold; that fold is then left out for the target.
+
+    Returns
+    -------
+    value, standard_error, estimator_error, score : array
+        (target, component) each, and (target,).
+    """
+    weights = np.where(np.isnan(scores), 0.0, np.asarray(sizes, dtype=np.float64)[:, None])
+    total = weights.sum(axis=0)
+    weights = np.divide(weights, total, out=np.full_like(weights, np.nan), where=total > 0)
+    value = _weighted([estimate.value for estimate in estimates], weights)
+    estimator = np.sqrt(_weighted([estimate.estimator_error() ** 2 for estimate in estimates], weights**2))
+    errors = [estimate.standard_error() for estimate in estimates]
+    known = all(estimate.without_group is not None for estimate in estimates)
+    sampling = np.sqrt(_weighted([error**2 for error in errors], weights**2)) if known else np.full_like(value, np.nan)
+    return value, sampling, estimator, np.einsum("fk,fk->k", weights, np.nan_to_num(scores))

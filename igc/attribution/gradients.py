@@ -1,0 +1,122 @@
+"""Outputs to explain and their gradients: one forward pass a point, one vector-Jacobian product an output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from igc.errors import MethodError, ModelError, explain
+
+__all__ = ["OUTPUTS", "Outputs", "flatten", "shift", "vector_jacobian"]
+
+Inputs = tuple[Tensor, ...]
+
+OUTPUTS: dict[str, Callable[[Tensor], Tensor]] = {
+    "raw": lambda raw: raw,
+    "probability": lambda raw: torch.softmax(raw, dim=1),
+    "log_probability": lambda raw: torch.log_softmax(raw, dim=1),
+}
+"""What of the model is explained: its raw outputs, or their softmax over all outputs, or its logarithm."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The outputs of a model that are explained.
+
+    Attributes
+    ----------
+    model : callable
+        Maps one tensor (batch, *input_shape), or several, to (batch, n_outputs).
+    output : str
+        A key of :data:`OUTPUTS`.
+    targets : tuple of int, optional
+        The columns to explain, after the softmax; default: all.
+    """
+
+    model: Callable[..., Any]
+    output: str = "raw"
+    targets: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.output not in OUTPUTS:
+            raise MethodError(explain("output", repr(self.output), sorted(OUTPUTS), "choose one of them"))
+
+    def __call__(self, inputs: Inputs) -> Tensor:
+        """Return the explained outputs, (batch, target)."""
+        raw = self.model(*inputs)
+        if not isinstance(raw, Tensor) or raw.ndim > 2 or len(raw) != len(inputs[0]):
+            seen = tuple(raw.shape) if isinstance(raw, Tensor) else type(raw).__name__
+            remedy = "wrap the model so that it returns one row a sample"
+            raise ModelError(explain("the model's output", seen, f"({len(inputs[0])}, n_targets)", remedy))
+        outputs = OUTPUTS[self.output](raw if raw.ndim == 2 else raw[:, None])
+        if self.targets is None:
+            return outputs
+        if self.targets and max(self.targets) >= outputs.shape[1]:
+            allowed = f"0 to {outputs.shape[1] - 1}"
+            raise MethodError(explain("targets", max(self.targets), allowed, "name outputs that the model has"))
+        return outputs[:, list(self.targets)]
+
+
+def flatten(tensors: Sequence[Tensor]) -> Tensor:
+    """Join the components of all inputs on one axis.
+
+    Parameters
+    ----------
+    tensors : sequence of torch.Tensor (batch, ...)
+        One tensor an input.
+
+    Returns
+    -------
+    torch.Tensor (batch, component)
+    """
+    flat = [tensor.reshape(len(tensor), -1) for tensor in tensors]
+    return flat[0] if len(flat) == 1 else torch.cat(flat, dim=1)
+
+
+def shift(start: Inputs, stop: Inputs, t: Tensor) -> Inputs:
+    """Return the points ``start + t (stop - start)``, ready to be differentiated.
+
+    Parameters
+    ----------
+    start, stop : tuple of torch.Tensor (batch, ...)
+        Ends of the segments, one tensor an input.
+    t : torch.Tensor (batch,)
+        Position on each segment.
+
+    Returns
+    -------
+    tuple of torch.Tensor
+        Leaf tensors that require a gradient.
+    """
+    points = (torch.lerp(a, b, t.reshape(-1, *([1] * (a.ndim - 1)))) for a, b in zip(start, stop, strict=True))
+    return tuple(point.requires_grad_() for point in points)
+
+
+def vector_jacobian(outputs: Tensor, cotangent: Tensor, inputs: Inputs, *, keep: bool) -> Tensor:
+    """Return the gradient of ``sum(outputs * cotangent)`` with respect to the inputs.
+
+    Parameters
+    ----------
+    outputs : torch.Tensor (batch,)
+        One output a sample, from a forward pass on ``inputs``.
+    cotangent : torch.Tensor (batch,)
+        Its weight.
+    inputs : tuple of torch.Tensor
+        The leaves.
+    keep : bool
+        Whether the graph is needed again.
+
+    Returns
+    -------
+    torch.Tensor (batch, component)
+    """
+    if not outputs.requires_grad:  # a model that ignores its input
+        return torch.zeros_like(flatten(inputs))
+    gradients = torch.autograd.grad(
+        outputs, inputs, cotangent, retain_graph=keep, allow_unused=True, materialize_grads=True
+    )
+    return flatten(gradients)

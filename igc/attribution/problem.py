@@ -1,0 +1,159 @@
+"""What every attribution method is given: the outputs to explain, where samples come from, and how to compute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from igc.attribution.gradients import Inputs, Outputs
+from igc.stats.moments import Array, Moments
+
+__all__ = ["MAX_GROUP_BLOCKS", "Problem", "SampleSource", "group_blocks", "score_unit"]
+
+MAX_GROUP_BLOCKS = 64
+"""Groups are pooled into at most so many blocks for the errors of sampling."""
+
+Rows = npt.NDArray[np.int64]
+
+
+class SampleSource(Protocol):
+    """Samples that can be read by row."""
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples."""
+        ...
+
+    @property
+    def input_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shape of each input of one sample."""
+        ...
+
+    def read(self, rows: Rows) -> tuple[tuple[npt.NDArray[Any], ...], npt.NDArray[Any]]:
+        """Return the inputs (row, ...) and the responses (row, target) of some samples."""
+        ...
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An attribution to be made.
+
+    Attributes
+    ----------
+    outputs : Outputs
+        What is explained.
+    source : SampleSource
+        The samples.
+    groups : array of int (sample,)
+        Block of each sample's group, from 0; the unit of sampling errors.
+    device : torch.device
+        Where the model is.
+    dtype : torch.dtype
+        Of the model's inputs.
+    seed : int
+        Seed of all draws.
+    batch_size : int
+        Samples or pairs a forward pass, on a fixed grid.
+    block_size : int
+        Samples a design block.
+    """
+
+    outputs: Outputs
+    source: SampleSource
+    groups: Rows
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    dtype: torch.dtype = torch.float32
+    seed: int = 0
+    batch_size: int = 256
+    block_size: int = 1024
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples."""
+        return self.source.n_samples
+
+    @property
+    def n_components(self) -> int:
+        """Number of components of all inputs together."""
+        return int(sum(np.prod(shape, dtype=np.int64) for shape in self.source.input_shapes))
+
+    def block_bounds(self) -> list[tuple[int, int]]:
+        """Return the first sample and the end of each design block; sizes differ by one at most."""
+        n_blocks = max(1, -(-self.n_samples // self.block_size))
+        edges = [self.n_samples * i // n_blocks for i in range(n_blocks + 1)]
+        return list(zip(edges[:-1], edges[1:], strict=True))
+
+    def load(self, rows: Rows) -> tuple[Inputs, Array]:
+        """Read samples and put the inputs on the device.
+
+        Returns
+        -------
+        tuple of torch.Tensor (row, ...), array (row, target)
+        """
+        inputs, responses = self.source.read(rows)
+        tensors = tuple(torch.as_tensor(np.ascontiguousarray(x)).to(self.device, self.dtype) for x in inputs)
+        return tensors, np.asarray(responses, dtype=np.float64)
+
+    def batches(self, n: int) -> list[slice]:
+        """Cut n items into micro-batches on the fixed grid."""
+        return [slice(i, min(i + self.batch_size, n)) for i in range(0, n, self.batch_size)]
+
+    def predict(self, inputs: Inputs) -> Array:
+        """Return the explained outputs in float64, (row, target), without gradients."""
+        with torch.no_grad():
+            parts = [self.outputs(tuple(x[rows] for x in inputs)) for rows in self.batches(len(inputs[0]))]
+        return torch.cat(parts).double().cpu().numpy()
+
+
+def group_blocks(groups: npt.ArrayLike | None, n_samples: int) -> Rows:
+    """Pool groups into at most :data:`MAX_GROUP_BLOCKS` blocks, whole groups together.
+
+    Parameters
+    ----------
+    groups : array (sample,), optional
+        A label a sample; default: every sample is its own group.
+    n_samples : int
+        Number of samples.
+
+    Returns
+    -------
+    array of int (sample,)
+        Blocks from 0, of similar numbers of groups.
+    """
+    labels = np.arange(n_samples) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    n_groups = int(labels.max()) + 1 if n_samples else 0
+    n_blocks = min(n_groups, MAX_GROUP_BLOCKS)
+    return np.asarray(labels.reshape(-1) * n_blocks // max(n_groups, 1), dtype=np.int64)
+
+
+def score_unit(problem: Problem, resolved: bool, unit: int) -> Moments:
+    """Compute the moments of response, prediction and input over one design block.
+
+    Parameters
+    ----------
+    problem : Problem
+        The attribution to be made.
+    resolved : bool
+        Whether to keep the groups apart.
+    unit : int
+        The design block.
+
+    Returns
+    -------
+    Moments
+        Scalars: response and prediction, by target; map: the input, shared by all targets.
+    """
+    start, stop = problem.block_bounds()[unit]
+    rows = np.arange(start, stop)
+    inputs, responses = problem.load(rows)
+    scalars = np.stack([responses, problem.predict(inputs)], axis=2)
+    flat = np.concatenate([x.reshape(len(x), -1).double().cpu().numpy() for x in inputs], axis=1)
+    return Moments.of(scalars, flat[:, None, :], problem.groups[rows] if resolved else None)
+
+
+Unit = Callable[[int], Any]

@@ -1,0 +1,153 @@
+"""Every attribution method by name, with what it needs and promises."""
+
+from __future__ import annotations
+
+import difflib
+
+from igc.attribution.baselines import shared_baselines
+from igc.attribution.correlation.data_baseline import DataBaselineCorrelation
+from igc.attribution.correlation.linear import LinearCorrelation, NaiveCorrelation
+from igc.attribution.correlation.shared_baselines import SharedBaselineCorrelation, choose_quadrature
+from igc.attribution.integrated_gradients import GradientTimesInput, IntegratedGradients
+from igc.attribution.problem import Problem
+from igc.attribution.protocols import DatasetAttribution, Method, Options
+from igc.attribution.scores import Scores
+from igc.attribution.summary import SampleSummary
+from igc.errors import MethodError, explain
+
+__all__ = ["METHODS", "build", "find_method", "register_method"]
+
+METHODS: dict[str, Method] = {}
+"""The registry; :func:`register_method` adds to it."""
+
+DRAWN_BASELINES = 8
+
+
+def register_method(method: Method) -> Method:
+    """Add a method to the registry.
+
+    Parameters
+    ----------
+    method : Method
+        The entry; a name can be taken only once.
+
+    Returns
+    -------
+    Method
+    """
+    if method.name in METHODS:
+        raise MethodError(explain("register_method", repr(method.name), "a new name", "choose another name"))
+    METHODS[method.name] = method
+    return method
+
+
+def find_method(name: str) -> Method:
+    """Return the entry of a name.
+
+    Raises
+    ------
+    MethodError
+        If there is none; the message proposes the closest name.
+    """
+    if name not in METHODS:
+        close = difflib.get_close_matches(name, METHODS, 1)
+        remedy = f"did you mean {close[0]!r}?" if close else "see `igc methods`"
+        raise MethodError(explain("method", repr(name), ", ".join(sorted(METHODS)), remedy))
+    return METHODS[name]
+
+
+def build(name: str, problem: Problem, scores: Scores, options: Options) -> DatasetAttribution:
+    """Make the dataset attribution of a method.
+
+    Parameters
+    ----------
+    name : str
+        A key of :data:`METHODS`.
+    problem, scores, options
+        What is explained and how.
+
+    Returns
+    -------
+    DatasetAttribution
+
+    Raises
+    ------
+    MethodError
+        If the method or one of its options is unknown.
+    """
+    method = find_method(name)
+    unknown = sorted(set(options.extra) - set(method.options))
+    if unknown:
+        allowed = ", ".join(method.options) or "no options"
+        raise MethodError(explain(f"options of {name}", unknown[0], allowed, "remove or correct it"))
+    return method.build(problem, scores, options)
+
+
+def _igc(problem: Problem, scores: Scores, options: Options) -> DatasetAttribution:
+    if options.baselines is None or (isinstance(options.baselines, str) and options.baselines == "data"):
+        return DataBaselineCorrelation(problem, scores, options)
+    return SharedBaselineCorrelation(problem, scores, options)
+
+
+def _integrated_gradients(problem: Problem, scores: Scores, options: Options) -> DatasetAttribution:
+    choice = options.baselines
+    if choice is None or (isinstance(choice, str) and choice == "data"):
+        choice = min(DRAWN_BASELINES, problem.n_samples)
+    baselines = shared_baselines(choice, problem, scores)
+    rule = choose_quadrature(problem, baselines, options.points)
+    method = IntegratedGradients(baselines, rule, problem.batch_size)
+    return SampleSummary(problem, scores, method, options.summary or "mean", complete=True)
+
+
+def _gradient_x_input(problem: Problem, scores: Scores, options: Options) -> DatasetAttribution:
+    return SampleSummary(problem, scores, GradientTimesInput(), options.summary or "mean")
+
+
+for _method in (
+    Method(
+        "igc",
+        _igc,
+        "Integrated Gradient Correlation: what carries the information that makes predictions right",
+        needs="gradient",
+        complete=True,
+        signed=True,
+        source="arXiv 2404.13910",
+    ),
+    Method(
+        "integrated_gradients",
+        _integrated_gradients,
+        "Integrated Gradients, mean over samples, with the standard deviation and the covariance beside it",
+        needs="gradient",
+        complete=False,
+        signed=True,
+        source="arXiv 1703.01365",
+    ),
+    Method(
+        "gradient_x_input",
+        _gradient_x_input,
+        "gradient times input, mean over samples",
+        needs="gradient",
+        complete=False,
+        signed=True,
+        source="arXiv 1605.01713",
+    ),
+    Method(
+        "naive_correlation",
+        NaiveCorrelation,
+        "correlation of each input component with the response; no model",
+        needs="data",
+        complete=False,
+        signed=True,
+        source="arXiv 2404.13910",
+    ),
+    Method(
+        "linear_igc",
+        LinearCorrelation,
+        "IGC of a linear model in closed form: the product measure divided by R",
+        needs="linear model",
+        complete=True,
+        signed=True,
+        source="arXiv 2404.13910; Pratt 1987",
+    ),
+):
+    register_method(_method)

@@ -1,0 +1,123 @@
+"""Any sample attribution made dataset-wise: its mean, mean absolute value or covariance with the response."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+
+from igc.attribution.estimate import MapEstimate
+from igc.attribution.problem import Problem
+from igc.attribution.protocols import Outcome, SampleAttribution, Work
+from igc.attribution.scores import Scores
+from igc.errors import MethodError, explain
+from igc.stats.correlation import correlation_scale, leave_one_out
+from igc.stats.moments import Array, Moments
+
+__all__ = ["SUMMARIES", "SampleSummary", "summary_unit"]
+
+
+def _mean(moments: Moments) -> Array:
+    return moments.mean_map
+
+
+def _mean_absolute(moments: Moments) -> Array:
+    return moments.absolute_map
+
+
+def _covariance(moments: Moments) -> Array:
+    return moments.covariance(0) * correlation_scale(moments)[:, :, None]
+
+
+SUMMARIES = {"mean": _mean, "mean_absolute": _mean_absolute, "covariance": _covariance}
+"""How maps of samples become the map of the dataset; ``covariance`` is that of IGC (cov(a, y) / (sd(y) sd(yhat)))."""
+
+
+def summary_unit(problem: Problem, method: SampleAttribution, resolved: bool, unit: int) -> Moments:
+    """Compute the moments of response, prediction and map over one design block.
+
+    Parameters
+    ----------
+    problem : Problem
+        The attribution to be made.
+    method : SampleAttribution
+        Makes the maps.
+    resolved : bool
+        Whether to keep the groups apart.
+    unit : int
+        The design block.
+
+    Returns
+    -------
+    Moments
+    """
+    start, stop = problem.block_bounds()[unit]
+    rows = np.arange(start, stop)
+    inputs, responses = problem.load(rows)
+    scalars = np.stack([responses, problem.predict(inputs)], axis=2)
+    parts = []
+    for batch in problem.batches(len(rows)):
+        maps = method.attribute(problem.outputs, tuple(x[batch] for x in inputs))
+        groups = problem.groups[rows[batch]] if resolved else None
+        parts.append(Moments.of(scalars[batch], maps.detach().to(torch.float64).cpu().numpy(), groups))
+    total = parts[0]
+    for part in parts[1:]:
+        total = total.merge(part)
+    return total
+
+
+@dataclass(frozen=True)
+class SampleSummary:
+    """The dataset attribution of a sample attribution.
+
+    Attributes
+    ----------
+    problem, scores
+        What is explained.
+    method : SampleAttribution
+        Makes the maps of samples.
+    summary : str
+        A key of :data:`SUMMARIES`.
+    complete : bool
+        Whether the covariance map of the method sums to the score.
+    """
+
+    problem: Problem
+    scores: Scores
+    method: SampleAttribution
+    summary: str
+    complete: bool = False
+
+    def __post_init__(self) -> None:
+        if self.summary not in SUMMARIES:
+            raise MethodError(explain("summary", repr(self.summary), sorted(SUMMARIES), "choose one of them"))
+
+    def plan(self, state: Moments | None) -> Work | None:
+        """Return one pass over the samples."""
+        if state is not None:
+            return None
+        unit = partial(summary_unit, self.problem, self.method, self.scores.resolved)
+        return Work(len(self.problem.block_bounds()), unit, Moments, "samples")
+
+    def precision(self, state: Moments) -> float | None:
+        """Return None: nothing is drawn."""
+        return None
+
+    def finish(self, state: Moments | None) -> Outcome:
+        """Return the chosen summary as the map, and all of them beside it."""
+        moments = state if state is not None else self.scores.moments
+        pooled = moments.pooled()
+        chosen = SUMMARIES[self.summary]
+        without = chosen(leave_one_out(moments)) if len(moments.block) > 1 else None
+        maps = {name: summary(pooled)[0] for name, summary in SUMMARIES.items()}
+        maps["standard_deviation"] = np.sqrt(pooled.map_variance()[0])
+        gap = maps["covariance"].sum(axis=1) - self.scores.score if self.complete else None
+        return Outcome(
+            MapEstimate(maps.pop(self.summary), without_group=without),
+            completeness_error=gap,
+            completeness_standard_error=None if gap is None else np.zeros_like(gap),
+            evaluations=self.method.evaluations(self.problem.n_samples),
+            maps=maps,
+        )

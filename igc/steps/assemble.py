@@ -1,0 +1,186 @@
+"""From the outcomes of all folds to the labelled result that is stored and handed out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from igc.attribution.estimate import MapEstimate, combine_folds
+from igc.attribution.protocols import Method, Outcome
+from igc.attribution.scores import Scores
+from igc.errors import MethodError, explain
+from igc.roi.sets import RoiSet, indicator
+from igc.stats.moments import Array
+
+__all__ = ["FoldResult", "assemble"]
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """Scores and map of one outer fold."""
+
+    scores: Scores
+    outcome: Outcome
+
+
+def assemble(
+    folds: Sequence[FoldResult],
+    method: Method,
+    shapes: Sequence[tuple[int, ...]],
+    dims: tuple[str, ...],
+    target_names: Sequence[str] | None,
+    rois: Mapping[str, RoiSet],
+    attributes: Mapping[str, Any],
+    pool: int | None,
+) -> xr.Dataset:
+    """Average over folds by number of samples and label the axes.
+
+    Parameters
+    ----------
+    folds : sequence of FoldResult
+        One an outer fold.
+    method : Method
+        The registry entry.
+    shapes : sequence of tuple of int
+        Shape of each input.
+    dims : tuple of str
+        Names of the axes of one input.
+    target_names : sequence of str, optional
+        Default: "0", "1" ...
+    rois : mapping of str to RoiSet
+        Sets to sum over.
+    attributes : mapping
+        Where the result comes from.
+    pool : int, optional
+        Sum over squares of so many rows and columns.
+
+    Returns
+    -------
+    xarray.Dataset
+    """
+    sizes = [fold.scores.n_samples for fold in folds]
+    fold_scores = np.stack([fold.scores.score for fold in folds])
+    estimates = [fold.outcome.estimate for fold in folds]
+    value, sampling, estimator, score = combine_folds(estimates, sizes, fold_scores)
+    weights = _fold_weights(sizes, fold_scores)
+    maps = {"attribution": value, "standard_error": sampling, "estimator_error": estimator}
+    for name in folds[0].outcome.maps:
+        maps[name] = np.einsum("fk,fkc->kc", weights, np.stack([np.nan_to_num(f.outcome.maps[name]) for f in folds]))
+    names = list(target_names or [str(k) for k in range(len(score))])
+    complete = method.complete or attributes.get("summary") == "covariance"
+    if complete:
+        value[np.isnan(score)] = np.nan
+    variables: dict[str, Any] = {"score": ("target", np.where(np.isnan(weights).any(axis=0), np.nan, score))}
+    variables |= {"score_fold": (("fold", "target"), fold_scores), "n_fold": ("fold", np.asarray(sizes))}
+    variables |= _completeness(folds, weights)
+    variables |= _unpacked(maps, shapes, dims, pool)
+    coordinates: dict[str, Any] = {"target": np.asarray(names, dtype=object)}
+    if rois:
+        summed, labels = _roi_sums(estimates, sizes, fold_scores, rois)
+        variables |= summed
+        coordinates |= labels
+    evaluations = sum(fold.outcome.evaluations for fold in folds)
+    described = {
+        "complete": complete,
+        "signed": method.signed,
+        "needs": method.needs,
+        "source": method.source,
+        "evaluations": int(evaluations),
+        "points": evaluations / max(sum(sizes), 1),
+        "igc_version": version("igc-neuro"),
+        **_degrees(estimates),
+        **attributes,
+    }
+    return xr.Dataset(variables, coordinates, {key: _plain(item) for key, item in described.items()})
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _fold_weights(sizes: Sequence[int], scores: Array) -> Array:
+    weights = np.where(np.isnan(scores), 0.0, np.asarray(sizes, dtype=np.float64)[:, None])
+    total = weights.sum(axis=0)
+    return np.divide(weights, total, out=np.full_like(weights, np.nan), where=total > 0)
+
+
+def _completeness(folds: Sequence[FoldResult], weights: Array) -> dict[str, Any]:
+    """Average the gaps before closure; their standard errors add in quadrature."""
+    gaps = [fold.outcome.completeness_error for fold in folds]
+    errors = [fold.outcome.completeness_standard_error for fold in folds]
+    if any(gap is None for gap in gaps) or any(error is None for error in errors):
+        return {}
+    gap = np.einsum("fk,fk->k", weights, np.nan_to_num(np.stack([g for g in gaps if g is not None])))
+    variance = np.stack([e for e in errors if e is not None]) ** 2
+    return {
+        "completeness_error": ("target", gap),
+        "completeness_standard_error": ("target", np.sqrt(np.einsum("fk,fk->k", weights**2, np.nan_to_num(variance)))),
+    }
+
+
+def _unpacked(
+    maps: Mapping[str, Array], shapes: Sequence[tuple[int, ...]], dims: tuple[str, ...], pool: int | None
+) -> dict[str, Any]:
+    """Give each input its own variables, in its own shape."""
+    edges = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1]
+    variables = {}
+    for name, flat in maps.items():
+        for i, (part, shape) in enumerate(zip(np.split(flat, edges, axis=1), shapes, strict=True)):
+            several = len(shapes) > 1
+            axes = tuple(f"{dim}_{i}" for dim in _dims_of(dims, shape)) if several else _dims_of(dims, shape)
+            shaped = part.reshape(-1, *shape)
+            if pool is not None and name in ("attribution", "mean", "covariance"):
+                shaped = _pooled(shaped, pool)
+            elif pool is not None:
+                continue
+            variables[f"{name}_{i}" if several else name] = (("target", *axes), shaped)
+    return variables
+
+
+def _dims_of(dims: tuple[str, ...], shape: tuple[int, ...]) -> tuple[str, ...]:
+    return dims if len(dims) == len(shape) else tuple(f"axis_{i}" for i in range(len(shape)))
+
+
+def _pooled(maps: Array, pool: int) -> Array:
+    *lead, height, width = maps.shape
+    if pool < 1 or height % pool or width % pool:
+        raise MethodError(explain("pool", pool, f"a divisor of {height} and {width}", "choose another"))
+    return maps.reshape(*lead, height // pool, pool, width // pool, pool).sum(axis=(-3, -1))
+
+
+def _roi_sums(
+    estimates: Sequence[MapEstimate], sizes: Sequence[int], scores: Array, rois: Mapping[str, RoiSet]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Sum every replicate and every jackknife map over the regions, so that their errors are known too."""
+    matrix, table = indicator(rois)
+    if matrix.shape[1] != estimates[0].value.shape[1]:
+        seen, allowed = f"{matrix.shape[1]} components", f"{estimates[0].value.shape[1]}, as the inputs have"
+        raise MethodError(explain("rois", seen, allowed, "define the ROI sets on these samples"))
+    value, sampling, estimator, _ = combine_folds([e.summed(matrix) for e in estimates], sizes, scores)
+    dims = ("target", "roi")
+    variables = {
+        "roi_attribution": (dims, value),
+        "roi_standard_error": (dims, sampling),
+        "roi_estimator_error": (dims, estimator),
+    }
+    coordinates = {
+        name: ("roi", table[name].to_numpy(dtype=object if name != "roi_index" else np.int64))
+        for name in ("roi", "roi_set", "roi_name", "roi_index")
+    }
+    return variables, coordinates
+
+
+def _degrees(estimates: Sequence[MapEstimate]) -> dict[str, int]:
+    """Return the degrees of freedom of both errors, over all folds."""
+    found = {}
+    if all(e.replicates is not None for e in estimates):
+        found["estimator_degrees_of_freedom"] = sum(len(e.replicates) - 1 for e in estimates if e.replicates is not None)
+    if all(e.without_group is not None for e in estimates):
+        total = sum(len(e.without_group) - 1 for e in estimates if e.without_group is not None)
+        found["degrees_of_freedom"] = total
+    return found

@@ -1,0 +1,214 @@
+"""Where the attribution engine reads samples from: a store on disk, or whatever a caller holds in a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from igc.errors import DataError, ShapeError, explain
+from igc.seeding import generator
+from igc.store.arrays import read_values
+from igc.store.samples import open_samples
+
+__all__ = ["ArraySource", "StoreSource", "array_source"]
+
+Rows = npt.NDArray[np.int64]
+CACHE_BYTES = 1 << 28
+
+
+@lru_cache(maxsize=4)
+def _opened(path: str) -> xr.Dataset:
+    return open_samples(path)
+
+
+@dataclass(frozen=True)
+class StoreSource:
+    """Samples of a store on disk, read by row; picklable, since it holds the path and not the data.
+
+    Attributes
+    ----------
+    path : str
+        The samples store.
+    rows : array of int (sample,)
+        Which samples, in this order.
+    """
+
+    path: str
+    rows: Rows
+    _held: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what was read."""
+        return {"path": self.path, "rows": self.rows, "_held": {}}
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples."""
+        return len(self.rows)
+
+    @property
+    def input_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shape of the input of one sample."""
+        return (_opened(self.path)["inputs"].shape[1:],)
+
+    def read(self, rows: Rows) -> tuple[tuple[npt.NDArray[Any], ...], npt.NDArray[Any]]:
+        """Return inputs (row, ...) and responses (row, target); small stores are kept in memory."""
+        opened = _opened(self.path)
+        if not self._held and opened["inputs"].nbytes * len(self.rows) <= CACHE_BYTES * opened.sizes["sample"]:
+            self._held["inputs"] = _rows(opened["inputs"], self.rows)
+            self._held["responses"] = _rows(opened["responses"], self.rows)
+        if self._held:
+            return (self._held["inputs"][rows],), self._held["responses"][rows]
+        return (_rows(opened["inputs"], self.rows[rows]),), _rows(opened["responses"], self.rows[rows])
+
+
+def _rows(array: xr.DataArray, rows: Rows) -> npt.NDArray[Any]:
+    """Read rows in any order by the stretches of consecutive ones, so that each chunk is read once."""
+    if not len(rows):
+        return np.zeros((0, *array.shape[1:]), array.dtype)
+    ordered, back = np.unique(rows, return_inverse=True)
+    breaks = np.flatnonzero(np.diff(ordered) > 64) + 1  # reading over a small gap is cheaper than a second read
+    parts = []
+    for stretch in np.split(ordered, breaks):
+        values = read_values(array, slice(int(stretch[0]), int(stretch[-1]) + 1))
+        parts.append(values[stretch - stretch[0]])
+    return np.asarray(np.concatenate(parts)[back.reshape(-1)])
+
+
+@dataclass(frozen=True)
+class ArraySource:
+    """Samples held as arrays (numpy, torch, Dask) or as a torch dataset.
+
+    Attributes
+    ----------
+    inputs : tuple
+        One array (sample, ...) an input.
+    responses : array (sample, target)
+    order : array of int (sample,)
+        The samples in the order of the design: shuffled where arrays allow random access.
+    """
+
+    inputs: tuple[Any, ...]
+    responses: Any
+    order: Rows
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples."""
+        return len(self.order)
+
+    @property
+    def input_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shape of each input of one sample."""
+        return tuple(tuple(x.shape[1:]) for x in self.inputs)
+
+    def read(self, rows: Rows) -> tuple[tuple[npt.NDArray[Any], ...], npt.NDArray[Any]]:
+        """Return inputs (row, ...) and responses (row, target)."""
+        chosen = self.order[rows]
+        inputs = tuple(_numpy(_take(x, chosen)) for x in self.inputs)
+        responses = _numpy(_take(self.responses, chosen))
+        return inputs, responses.reshape(len(chosen), -1)
+
+
+def _take(array: Any, rows: Rows) -> Any:
+    """Index the first axis; lazy arrays are read by the stretch that holds the rows."""
+    if hasattr(array, "dask"):
+        low, high = int(rows.min(initial=0)), int(rows.max(initial=-1)) + 1
+        if high - low <= 2 * len(rows):
+            return array[low:high].compute(scheduler="synchronous")[rows - low]
+        ordered, back = np.unique(rows, return_inverse=True)
+        return array[ordered].compute(scheduler="synchronous")[back.reshape(-1)]
+    return array[rows]
+
+
+def _numpy(values: Any) -> npt.NDArray[Any]:
+    return np.asarray(values.detach().cpu().numpy() if hasattr(values, "detach") else values)
+
+
+def _from_dataset(samples: Any) -> tuple[tuple[Any, ...], Any]:
+    """Read a torch dataset of (inputs, response) items into arrays."""
+    items = [samples[i] for i in range(len(samples))]
+    firsts = [item[0] if isinstance(item[0], (tuple, list)) else (item[0],) for item in items]
+    inputs = tuple(np.stack([_numpy(first[i]) for first in firsts]) for i in range(len(firsts[0])))
+    return inputs, np.stack([np.atleast_1d(_numpy(item[1])) for item in items])
+
+
+def array_source(samples: Any, seed: int) -> tuple[ArraySource, npt.NDArray[Any] | None, Sequence[str] | None, tuple[str, ...] | None]:
+    """Make a source of what a caller passes as samples.
+
+    Parameters
+    ----------
+    samples : (inputs, responses), xarray.Dataset or torch dataset
+        Inputs may be a tuple of arrays; arrays may be numpy, torch or Dask. Of a dataset with ``split``, the test
+        samples are taken.
+    seed : int
+        Of the shuffle.
+
+    Returns
+    -------
+    source : ArraySource
+    groups : array (sample,), optional
+        In the order of the source, where the samples say so.
+    target_names : sequence of str, optional
+    dims : tuple of str, optional
+        Names of the component axes.
+
+    Raises
+    ------
+    DataError, ShapeError
+        If the samples are something else, or arrays do not fit together.
+    """
+    groups: npt.NDArray[Any] | None = None
+    names: Sequence[str] | None = None
+    dims: tuple[str, ...] | None = None
+    if isinstance(samples, xr.Dataset):
+        chosen = samples
+        if "split" in samples.coords and bool((samples["split"] == "test").any()):
+            chosen = samples.isel(sample=np.flatnonzero(samples["split"].values == "test"))
+        inputs, responses = (chosen["inputs"].data,), chosen["responses"].data
+        groups = chosen["group"].values if "group" in chosen.coords else None
+        names = [str(name) for name in chosen["target"].values] if "target" in chosen.coords else None
+        dims = tuple(str(dim) for dim in chosen["inputs"].dims[1:])
+    elif isinstance(samples, (tuple, list)) and len(samples) == 2:
+        given, responses = samples
+        inputs = tuple(given) if isinstance(given, (tuple, list)) else (given,)
+    elif hasattr(samples, "__getitem__") and hasattr(samples, "__len__"):
+        inputs, responses = _from_dataset(samples)
+    else:
+        allowed = "(inputs, responses), an xarray.Dataset or a torch dataset"
+        raise DataError(explain("samples", type(samples).__name__, allowed, "pass one of them"))
+    lengths = {len(x) for x in (*inputs, responses)}
+    if len(lengths) != 1 or not lengths.pop():
+        seen = f"{[len(x) for x in inputs]} inputs and {len(responses)} responses"
+        raise ShapeError(explain("samples", seen, "as many of each, at least one", "pass aligned arrays"))
+    lazy = any(hasattr(x, "dask") for x in (*inputs, responses))
+    n = len(responses)
+    order = np.arange(n) if lazy else generator(seed, "order").permutation(n)
+    return ArraySource(inputs, responses, order), None if groups is None else groups[order], names, dims
+
+
+def store_source(path: str | Path, fold: int) -> StoreSource:
+    """Return the held-out samples of one outer fold of a store.
+
+    Parameters
+    ----------
+    path : str or Path
+        The samples store.
+    fold : int
+        The fold.
+
+    Returns
+    -------
+    StoreSource
+    """
+    rows = np.flatnonzero(_opened(str(path))["fold"].values == fold)
+    if not len(rows):
+        raise DataError(explain(path, f"no sample held out in fold {fold}", "at least 3", "check the split"))
+    return StoreSource(str(path), rows)

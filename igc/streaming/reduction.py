@@ -1,0 +1,144 @@
+"""Run units of work on an executor of Dask and merge their states along the fixed tree."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, Self, TypeVar
+
+import dask
+import numpy as np
+import numpy.typing as npt
+
+from igc.errors import ConfigError, explain
+from igc.streaming.partials import Partials
+from igc.streaming.tree import aligned_tasks, reduce_node, reduce_roots
+
+__all__ = ["Execution", "State", "reduce_units"]
+
+
+class State(Protocol):
+    """What a unit yields: something that merges and can be kept as arrays."""
+
+    def merge(self, other: Self, /) -> Self:
+        """Combine with the state of the units that follow."""
+        ...
+
+    def to_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+        """Return the state as named arrays."""
+        ...
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.generic]], /) -> Self:
+        """Rebuild a state from named arrays."""
+        ...
+
+
+S = TypeVar("S", bound=State)
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Where the tasks run.
+
+    Attributes
+    ----------
+    scheduler : str
+        "synchronous" (one after the other, each with all threads), "threads", or "cluster".
+    workers : int
+        Tasks at a time, for "threads"; for a cluster it sizes the tasks.
+    client : distributed.Client, optional
+        For "cluster": the client to submit to.
+    """
+
+    scheduler: str = "synchronous"
+    workers: int = 1
+    client: Any = None
+
+    def __post_init__(self) -> None:
+        if self.scheduler not in ("synchronous", "threads", "cluster"):
+            allowed = "'synchronous', 'threads' or 'cluster'"
+            raise ConfigError(explain("scheduler", repr(self.scheduler), allowed, "choose one of them"))
+        if self.scheduler == "cluster" and self.client is None:
+            raise ConfigError(explain("client", None, "a distributed.Client", "pass one, or choose 'threads'"))
+
+
+def _compute(task: tuple[int, int], unit: Callable[[int], S], kind: type[S], partials: Partials | None) -> S:
+    """Compute one task, or read it back."""
+    name = f"units-{task[0]:08d}-{task[1]:08d}"
+    if partials is not None:
+        arrays = partials.load(name)
+        if arrays is not None:
+            return kind.from_arrays(arrays)
+    state = reduce_node(task[0], task[1], unit, lambda a, b: a.merge(b))
+    if partials is not None:
+        partials.save(name, state.to_arrays())
+    return state
+
+
+def _stream(tasks: Sequence[Any], run: Callable[[Any], S], execution: Execution) -> Iterator[S]:
+    """Yield the states in task order, computing at most a few ahead."""
+    if execution.scheduler == "cluster":
+        futures = execution.client.map(run, tasks, pure=False)
+        for future in futures:
+            yield future.result()
+            future.release()
+        return
+    ahead = execution.workers if execution.scheduler == "threads" else 1
+    for first in range(0, len(tasks), ahead):
+        batch = [dask.delayed(run)(task) for task in tasks[first : first + ahead]]
+        yield from dask.compute(*batch, scheduler=execution.scheduler, num_workers=ahead)
+
+
+def reduce_units(
+    n_units: int,
+    unit: Callable[[int], S],
+    kind: type[S],
+    *,
+    execution: Execution | None = None,
+    partials: Partials | None = None,
+    units_per_task: int = 1,
+    advance: Callable[[int], None] | None = None,
+) -> S:
+    """Compute the state of every unit and merge all of them.
+
+    Parameters
+    ----------
+    n_units : int
+        Number of units, at least 1.
+    unit : callable
+        Computes the state of the unit of an index; must be picklable for a cluster of processes.
+    kind : type
+        The class of the states.
+    execution : Execution, optional
+        Where to run; default: here, one after the other.
+    partials : Partials, optional
+        Where finished tasks are kept and found again.
+    units_per_task : int
+        Rounded down to a power of two. It changes neither result nor bits, only the size of the tasks.
+    advance : callable, optional
+        Called with the number of units of each finished task.
+
+    Returns
+    -------
+    state
+        Of all units, the same bits for any executor, task size and interruption.
+    """
+    level = max(0, int(units_per_task).bit_length() - 1)
+    tasks = aligned_tasks(n_units, level)
+    states: list[S] = []
+
+    def run(task: tuple[int, int]) -> S:
+        return _compute(task, unit, kind, partials)
+
+    for task, state in zip(tasks, _stream(tasks, run, execution or Execution()), strict=True):
+        states.append(state)
+        if advance is not None:
+            advance(task[1] - task[0])
+    return reduce_roots(states, lambda a, b: a.merge(b))
+
+
+def available_cores() -> int:
+    """Return the number of cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
