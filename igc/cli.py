@@ -98,9 +98,9 @@ def _study(settings: str | None, config: Path | None, study: str | None) -> tupl
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        from igc import __version__
 
-        typer.echo(version("igc-neuro"))
+        typer.echo(__version__)
         raise typer.Exit
 
 
@@ -123,9 +123,9 @@ def methods() -> None:
     from igc.attribution.registry import METHODS
 
     width = max(map(len, METHODS))
-    for name in sorted(METHODS):
-        summary = (METHODS[name].__doc__ or "").strip().split("\n")[0]
-        typer.echo(f"{name:<{width}}  {summary}".rstrip())
+    for name, method in METHODS.items():
+        promises = "sums to the score" if method.complete else "no fixed sum"
+        typer.echo(f"{name:<{width}}  {method.title} (needs: {method.needs}; {promises})")
 
 
 @app.command()
@@ -298,6 +298,7 @@ def merge(
 def aggregate(
     attributions: Annotated[list[Path], typer.Argument(help="Attribution stores.")],
     output: OutputFolder,
+    rois: Annotated[Path | None, typer.Option(help="The ROI store, for sizes and the sums of either sign.")] = None,
 ) -> None:
     """Write the ROI table of each attribution, as <output>/<model>/<method>.tsv.
 
@@ -306,7 +307,8 @@ def aggregate(
     from igc.steps.aggregate import aggregate as step
 
     stores = _folders(attributions)
-    step(stores, [output / store.parent.name / f"{store.stem}.tsv" for store in stores])
+    tables = [output / store.parent.name / f"{store.stem}.tsv" for store in stores]
+    step(stores, tables, _folder(rois) if rois else None)
 
 
 @app.command()

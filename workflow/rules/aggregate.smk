@@ -3,7 +3,8 @@
 
 rule aggregate:
     input:
-        attributions,
+        attributions=attributions,
+        rois="results/{study}/rois.zarr/zarr.json",
     output:
         report(
             directory("results/{study}/rois"),
@@ -27,4 +28,5 @@ rule aggregate:
     message:
         "Writing the ROI tables of {wildcards.study}"
     shell:
-        "python -m igc aggregate {input} --output {output} > {log} 2>&1"
+        "python -m igc aggregate {input.attributions} --rois {input.rois}"
+        " --output {output} > {log} 2>&1"

@@ -71,11 +71,20 @@ GROUND = ["errors.py", "parsing.py", "config.py", "seeding.py", "stats", "store"
 SOURCES = {
     "fetch": [*GROUND, "data"],
     "preprocess": [*GROUND, "data"],
-    "rois": [*GROUND, "data", "roi"],
-    "train": [*GROUND, "data", "streaming", "models"],
-    "attribute": [*GROUND, "data", "streaming", "models", "attribution"],
+    "rois": [*GROUND, "roi"],
+    "train": [*GROUND, "data", "models"],
+    "attribute": [
+        *GROUND,
+        "streaming",
+        "models",
+        "attribution",
+        "roi/sets.py",
+        "steps/assemble.py",
+        "steps/progress.py",
+        "steps/sources.py",
+    ],
     "aggregate": [*GROUND, "roi"],
-    "compare": [*GROUND, "comparison"],
+    "compare": [*GROUND, "data", "comparison"],
     "report": [*GROUND, "roi", "report"],
 }
 
