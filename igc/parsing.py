@@ -20,11 +20,14 @@ def _walk(values: Any, location: Iterable[str | int]) -> list[str]:
     """Return the keys of a problem's location that stand in the file; pydantic adds the names of union members."""
     path: list[str] = []
     for part in location:
-        inside = part in values if isinstance(values, dict) else isinstance(values, list) and isinstance(part, int)
-        if inside:
-            values = values[part]
-        elif part == "[key]" or not isinstance(values, dict) or values.get("kind") == part:
+        if isinstance(values, dict) and part not in values:
+            member = values.get("kind") == part or part == "[key]"
+        else:
+            member = not isinstance(values, dict | list) or (isinstance(values, list) and isinstance(part, str))
+        if member:
             continue
+        known: Iterable[Any] = range(len(values)) if isinstance(values, list) else values
+        values = values[part] if part in known else None
         path.append(str(part))
     return path
 
