@@ -1,0 +1,221 @@
+"""Train a model of every outer fold, score it on the samples that it has not seen, and write its files."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from torch import nn
+
+from igc.config import AnalyticModel, LinearModel, ModelSettings, NetworkModel
+from igc.errors import DataError, ModelError, explain
+from igc.models.batches import Rows, SampleSource
+from igc.models.files import save_model
+from igc.models.linear import fit_linear
+from igc.models.registry import build_architecture
+from igc.models.scoring import held_out, score_table
+from igc.models.training import NetworkPlan, accelerator_of, fit_network
+from igc.seeding import integer_seed
+from igc.steps.progress import Reporter
+from igc.store.arrays import store_digest
+from igc.store.atomic import write_table
+from igc.store.samples import open_samples
+
+__all__ = ["train"]
+
+
+@dataclass(frozen=True)
+class _Study:
+    """The samples of a study, ready to be fitted."""
+
+    samples: xr.Dataset
+    source: SampleSource
+    folds: Rows
+    groups: Rows
+    digest: str
+
+    @classmethod
+    def open(cls, path: Path) -> _Study:
+        samples = open_samples(path)
+        folds, groups = (samples[name].values.astype(np.int64) for name in ("fold", "group"))
+        held = np.unique(folds[folds >= 0])
+        if len(held) != int(samples.attrs["folds"]) or not np.array_equal(held, np.arange(len(held))):
+            seen = f"held-out folds {held.tolist()[:10]}"
+            allowed = f"every fold from 0 to {int(samples.attrs['folds']) - 1}"
+            raise DataError(explain(path, seen, allowed, "make the samples again with `igc preprocess`"))
+        return cls(samples, SampleSource(samples), folds, groups, store_digest(path))
+
+    @property
+    def n_folds(self) -> int:
+        return int(self.samples.attrs["folds"])
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return tuple(self.samples["inputs"].shape[1:])
+
+    @property
+    def n_targets(self) -> int:
+        return int(self.samples["responses"].shape[1])
+
+    @property
+    def categories(self) -> bool:
+        return bool(self.samples.attrs["target_type"] == "categories")
+
+    def training_rows(self, fold: int) -> Rows:
+        rows = np.flatnonzero(self.folds != fold).astype(np.int64)
+        if not len(rows):
+            remedy = "set data.train_samples, or split.folds to 2 or more"
+            raise DataError(explain("samples", "no training sample", "two or more groups", remedy))
+        return rows
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """What one kind of model brings home from one fold."""
+
+    module: nn.Module
+    what_happened: dict[str, Any]
+    history: list[dict[str, float]]
+
+
+def _train_network(
+    study: _Study, settings: NetworkModel, seed: int, fold: int, device: str, scratch: Path | None, report: Any
+) -> _Fitted:
+    plan = NetworkPlan(
+        settings.architecture,
+        settings.arguments,
+        study.input_shape,
+        study.n_targets,
+        study.categories,
+        settings.training,
+        seed,
+    )
+    place = None if scratch is None else scratch / _key(study, settings, seed, device) / f"fold{fold}"
+    result = fit_network(plan, study.source, study.groups, study.training_rows(fold), fold, device, place, report)
+    best = min(result.history, key=lambda row: row["validation_loss"])
+    return _Fitted(result.module, {"epochs": len(result.history), "best": best}, result.history)
+
+
+def _key(study: _Study, settings: ModelSettings, seed: int, device: str) -> str:
+    """Name checkpoints after all that they depend on, so that none is continued with other settings."""
+    text = f"{study.digest} {settings.model_dump_json()} {seed} {accelerator_of(device)}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _analytic_name(study: _Study) -> str:
+    source = study.samples.attrs.get("source")
+    experiment = source.get("experiment") if isinstance(source, dict) else None
+    if not experiment:
+        seen = f"samples of {study.samples.attrs.get('study', 'an unknown study')!r}"
+        allowed = "samples of a simulated experiment"
+        raise ModelError(explain("model kind analytic", seen, allowed, "use kind network or linear"))
+    return str(experiment)
+
+
+def _architecture(study: _Study, settings: ModelSettings) -> tuple[str, dict[str, Any]]:
+    if isinstance(settings, NetworkModel):
+        return settings.architecture, settings.arguments
+    return ("linear" if isinstance(settings, LinearModel) else _analytic_name(study)), {}
+
+
+def _fit_fold(
+    study: _Study, settings: ModelSettings, seed: int, fold: int, device: str, scratch: Path | None, report: Any
+) -> _Fitted:
+    if isinstance(settings, NetworkModel):
+        return _train_network(study, settings, seed, fold, device, scratch, report)
+    if isinstance(settings, AnalyticModel):
+        module = build_architecture(_analytic_name(study), study.input_shape, study.n_targets)
+        return _Fitted(module.eval().requires_grad_(False), {}, [])
+    rows = study.training_rows(fold)
+    inner_seed = integer_seed(seed, "linear", fold)
+    module, chosen = fit_linear(settings, study.source, study.groups, rows, study.categories, inner_seed)
+    return _Fitted(module, chosen, [])
+
+
+def _history_table(fitted: list[_Fitted]) -> pd.DataFrame:
+    rows = [{"fold": fold, **row} for fold, result in enumerate(fitted) for row in result.history]
+    table = pd.DataFrame(rows, columns=["fold", "epoch", "train_loss", "validation_loss", "metric"])
+    return table.astype({"epoch": int})
+
+
+def train(
+    samples: Path,
+    model: ModelSettings,
+    seed: int,
+    output: Path,
+    device: str = "auto",
+    scratch: Path | None = None,
+    progress: bool = True,
+) -> None:
+    """Fit a model on each outer fold's training samples and score it on the held-out ones.
+
+    Parameters
+    ----------
+    samples : Path
+        The samples store.
+    model : NetworkModel, LinearModel or AnalyticModel
+        What to fit.
+    seed : int
+        Seed of the model.
+    output : Path
+        Folder for ``model.safetensors``, ``model.json``, ``scores.tsv`` and, for networks, ``history.tsv``.
+    device : str
+        "auto" (a GPU if there is one), "cpu" or "cuda".
+    scratch : Path, optional
+        Folder of checkpoints; an interrupted training is continued from there.
+    progress : bool
+        Whether to show progress.
+
+    Raises
+    ------
+    DataError, ModelError
+        If the samples or the settings cannot be used; nothing is written then.
+    """
+    study = _Study.open(Path(samples))
+    architecture, arguments = _architecture(study, model)
+    accelerator_of(device)
+    build_architecture(architecture, study.input_shape, study.n_targets, arguments)
+    fitted: list[_Fitted] = []
+    happened: list[dict[str, Any]] = []
+    with Reporter(progress, Path(output).name) as reporter:
+        for fold in range(study.n_folds):
+            started = time.perf_counter()
+            total = model.training.epochs if isinstance(model, NetworkModel) else 1
+            with reporter.task(f"fold {fold}", total) as advance:
+                fitted.append(_fit_fold(study, model, seed, fold, device, scratch, _epochs(advance)))
+            seconds = round(time.perf_counter() - started, 3)
+            happened.append({"seconds": seconds, **fitted[-1].what_happened})
+    modules = [result.module for result in fitted]
+    result = held_out(modules, study.source, study.folds, study.categories)
+    names = [str(name) for name in study.samples.attrs["target_names"]]
+    if isinstance(model, NetworkModel):
+        write_table(Path(output) / "history.tsv", _history_table(fitted))
+    write_table(Path(output) / "scores.tsv", score_table(result, names, study.categories))
+    description = {
+        "architecture": architecture,
+        "arguments": arguments,
+        "input_shape": list(study.input_shape),
+        "n_targets": study.n_targets,
+        "target_names": names,
+        "target_type": study.samples.attrs["target_type"],
+        "folds": study.n_folds,
+        "seed": seed,
+        "kind": model.kind,
+        "samples": study.digest,
+        "residual_variance": result.residual_variance.tolist(),
+        "training": happened,
+        "settings": model.model_dump(),
+    }
+    # last, because model.json marks the model as complete
+    save_model(output, modules, description)
+
+
+def _epochs(advance: Callable[[int], None]) -> Callable[[int, float], None]:
+    return lambda epoch, loss: advance(1)
