@@ -1,0 +1,1 @@
+"""Regions of interest (ROIs): sets of named regions, where they come from, and the table of their attributions."""

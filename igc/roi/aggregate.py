@@ -1,0 +1,218 @@
+"""The ROI table of an attribution result: signed sums with their errors, intervals and shares of the score."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import xarray as xr
+from scipy import stats
+
+from igc.errors import DataError, explain
+from igc.roi.sets import RoiSet, region_sums, region_table
+from igc.store.arrays import read_values
+
+__all__ = ["CLOSURE_TOLERANCE", "COLUMNS", "benjamini_hochberg", "roi_table", "score_interval"]
+
+Array = npt.NDArray[np.float64]
+
+CLOSURE_TOLERANCE = 1e-6
+"""Largest difference between a set's sum and the score, for methods whose maps sum to the score."""
+
+COLUMNS = (
+    *("set", "index", "roi", "target", "n_components", "attribution", "se", "estimator_error", "ci_low", "ci_high"),
+    *("z", "p", "q", "positive", "negative", "share"),
+)
+"""Columns of the ROI table."""
+
+
+def benjamini_hochberg(p: npt.ArrayLike) -> Array:
+    """Return false discovery rates after Benjamini & Hochberg (1995).
+
+    Parameters
+    ----------
+    p : array (...)
+        Probabilities; those that are not finite are left out of the count.
+
+    Returns
+    -------
+    array (...)
+        The q values; NaN where ``p`` is not finite.
+    """
+    values = np.asarray(p, dtype=np.float64)
+    q = np.full(values.shape, np.nan)
+    known = np.isfinite(values)
+    if known.any():
+        q[known] = stats.false_discovery_control(values[known], method="bh")
+    return q
+
+
+def score_interval(result: xr.Dataset, level: float = 0.95) -> tuple[Array, Array]:
+    """Return a confidence interval of the score of each target.
+
+    Parameters
+    ----------
+    result : xarray.Dataset
+        An attribution result. Its ``score_standard_error`` is used where it has one, else the Fisher transform with
+        the number of samples (``n_fold``), which takes samples as independent.
+    level : float
+        Probability that the interval covers.
+
+    Returns
+    -------
+    low, high : array (target,)
+        NaN where the score is not known.
+    """
+    score = read_values(result["score"]).astype(np.float64)
+    width = float(stats.norm.ppf(0.5 + level / 2))
+    if "score_standard_error" in result:
+        error = width * read_values(result["score_standard_error"]).astype(np.float64)
+        return score - error, score + error
+    n = float(np.sum(result["n_fold"].values)) if "n_fold" in result else 0.0
+    error_z = width / np.sqrt(n - 3) if n > 3 else np.inf
+    centre = np.arctanh(np.clip(score, -1 + 1e-15, 1 - 1e-15))
+    return np.tanh(centre - error_z), np.tanh(centre + error_z)
+
+
+def _labels(result: xr.Dataset, sets: Mapping[str, RoiSet] | None) -> pd.DataFrame:
+    """Return what each row of the result's ``roi`` axis is, and refuse ROI sets that the result was not made with."""
+    table = None if sets is None else region_table(sets)
+    if "roi_attribution" not in result:
+        return region_table({}) if table is None else table
+    own = pd.DataFrame(
+        {key: np.asarray(result[key].values).tolist() for key in ("roi", "roi_set", "roi_name", "roi_index")}
+    )
+    if table is None:
+        return own.assign(n_components=np.nan)
+    if own["roi"].tolist() != table["roi"].tolist():
+        seen = f"sums over {own['roi'].tolist()[:3]}..., {len(own)} regions"
+        allowed = f"{table['roi'].tolist()[:3]}..., {len(table)} regions"
+        raise DataError(explain(_name(result), seen, allowed, "run `igc attribute` again with these ROI sets"))
+    return table
+
+
+def _name(result: xr.Dataset) -> str:
+    return f"result {result.attrs.get('model', '?')}/{result.attrs.get('method', '?')}"
+
+
+def _variable(result: xr.Dataset, name: str, shape: tuple[int, ...]) -> Array:
+    """Return a variable of the result, or NaN."""
+    if name not in result:
+        return np.full(shape, np.nan)
+    return read_values(result[name]).astype(np.float64)
+
+
+def _signed_sums(maps: Array, sets: Mapping[str, RoiSet]) -> tuple[Array, Array]:
+    """Return the sums of positive and of negative components, each (target, roi)."""
+    empty = np.zeros((len(maps), 0))
+    positive = [region_sums(roi_set, np.maximum(maps, 0)) for roi_set in sets.values()]
+    negative = [region_sums(roi_set, np.minimum(maps, 0)) for roi_set in sets.values()]
+    return np.concatenate([empty, *positive], axis=1), np.concatenate([empty, *negative], axis=1)
+
+
+def _check_closure(result: xr.Dataset, labels: pd.DataFrame, sums: Array) -> None:
+    """Refuse sums that do not add up, set by set, to the score of a complete method."""
+    if not result.attrs.get("complete"):
+        return
+    score = read_values(result["score"]).astype(np.float64)
+    for name in dict.fromkeys(labels["roi_set"]):
+        total = sums[:, (labels["roi_set"] == name).to_numpy()].sum(axis=1)
+        gap = np.abs(total - score)
+        # a target that a model predicts as a constant has neither a score nor a map
+        worst = int(np.argmax(np.where(np.isfinite(gap), gap, np.where(np.isnan(score), 0.0, np.inf))))
+        if not (gap[worst] <= CLOSURE_TOLERANCE or np.isnan(score[worst])):
+            seen = f"set {name!r} summing to {total[worst]:.8g} for target {result['target'].values[worst]!r}"
+            remedy = "run `igc attribute` again, and report it if it stays"
+            raise DataError(explain(_name(result), seen, f"the score {score[worst]:.8g}", remedy))
+
+
+def _check_map(result: xr.Dataset, sums: Array, positive: Array, negative: Array) -> None:
+    """Refuse sums that were made over other regions than those given."""
+    gap = np.abs(positive + negative - sums)
+    if np.any(gap > CLOSURE_TOLERANCE * np.maximum(1.0, positive - negative)):
+        seen = f"ROI sums up to {np.nanmax(gap):.3g} away from the map's"
+        raise DataError(explain(_name(result), seen, "sums over the same regions", "run `igc attribute` again"))
+
+
+def _inference(sums: Array, se: Array, degrees: float | None) -> dict[str, Array]:
+    """Return 95 % intervals, z and two-sided p, each (target, roi); NaN without a standard error."""
+    finite = degrees is not None and np.isfinite(degrees) and degrees > 0
+    law: Any = stats.t(degrees) if finite else stats.norm()
+    se = np.where(se > 0, se, np.nan)
+    z = sums / se
+    half = float(law.ppf(0.975)) * se
+    return {"se": se, "ci_low": sums - half, "ci_high": sums + half, "z": z, "p": 2 * law.sf(np.abs(z))}
+
+
+def _share(result: xr.Dataset, sums: Array) -> Array:
+    """Return sums over the score; NaN where the score cannot be told from 0 or the map does not sum to it."""
+    low, high = score_interval(result)
+    known = bool(result.attrs.get("complete")) & ((low > 0) | (high < 0))
+    score = np.where(known, read_values(result["score"]).astype(np.float64), np.nan)
+    return sums / score[:, None]
+
+
+def roi_table(result: xr.Dataset, sets: Mapping[str, RoiSet] | None = None) -> pd.DataFrame:
+    """Return the attribution of every region, set and target.
+
+    Parameters
+    ----------
+    result : xarray.Dataset
+        An attribution result. Its ``roi_attribution`` and errors are used where it has them; else the map is summed
+        over ``sets``, without errors.
+    sets : mapping of str to RoiSet, optional
+        The ROI sets the result was made with: they give the sizes, and the sums of positive and negative components.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each set, target and region, the rest (index 0) last, with :data:`COLUMNS`: the signed sum
+        ``attribution``; ``se``, its standard error of sampling; ``estimator_error``; the 95 % interval ``ci_low``
+        to ``ci_high`` (t quantiles where the result says its ``degrees_of_freedom``); ``z``; ``p`` (two-sided);
+        ``q`` (Benjamini-Hochberg over the regions and targets of the set); the sums of ``positive`` and ``negative``
+        components; ``share`` of the score, NaN where the score's interval contains 0. What is not known is NaN.
+
+    Raises
+    ------
+    DataError
+        If a complete method's set does not sum to the score, or the result was made with other ROI sets.
+    """
+    labels = _labels(result, sets)
+    targets = np.asarray(result["target"].values)
+    shape = (len(targets), len(labels))
+    positive = negative = np.full(shape, np.nan)
+    if sets is not None and "attribution" in result:
+        maps = read_values(result["attribution"]).astype(np.float64)
+        positive, negative = _signed_sums(maps, sets)
+    if "roi_attribution" in result:
+        sums = _variable(result, "roi_attribution", shape)
+        _check_map(result, sums, positive, negative)
+    else:
+        sums = positive + negative
+    _check_closure(result, labels, sums)
+    values = _inference(sums, _variable(result, "roi_standard_error", shape), result.attrs.get("degrees_of_freedom"))
+    values |= {"attribution": sums, "positive": positive, "negative": negative, "share": _share(result, sums)}
+    values["estimator_error"] = _variable(result, "roi_estimator_error", shape)
+    values["q"] = np.full(shape, np.nan)
+    blocks = []
+    for name in dict.fromkeys(labels["roi_set"]):
+        inside = (labels["roi_set"] == name).to_numpy()
+        values["q"][:, inside] = benjamini_hochberg(values["p"][:, inside])
+        blocks.append(_block(labels[inside], targets, {key: value[:, inside] for key, value in values.items()}))
+    return pd.concat(blocks, ignore_index=True) if blocks else pd.DataFrame(columns=list(COLUMNS))
+
+
+def _block(labels: pd.DataFrame, targets: npt.NDArray[Any], values: Mapping[str, Array]) -> pd.DataFrame:
+    """Return the rows of one set: target by target, region by region."""
+    n = len(targets)
+    columns = {
+        "set": np.tile(labels["roi_set"].to_numpy(), n),
+        "index": np.tile(labels["roi_index"].to_numpy(), n),
+        "roi": np.tile(labels["roi_name"].to_numpy(), n),
+        "target": np.repeat(targets, len(labels)),
+        "n_components": np.tile(labels["n_components"].to_numpy(), n),
+    }
+    return pd.DataFrame({**columns, **{key: value.reshape(-1) for key, value in values.items()}})[list(COLUMNS)]

@@ -1,0 +1,191 @@
+"""The step that puts all models and methods of a study side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import xarray as xr
+
+from igc.comparison.agreement import map_agreement, profile_agreement
+from igc.comparison.closure import closure_table, runtime_row
+from igc.comparison.linear import deep_against_linear
+from igc.comparison.recovery import recovery_table
+from igc.errors import ConfigError, DataError, MissingFileError, ShapeError, explain
+from igc.store.arrays import read_values, store_path
+from igc.store.atomic import write_table
+from igc.store.results import open_result
+from igc.store.samples import open_samples
+from igc.store.weights import read_description
+
+__all__ = ["compare"]
+
+Key = tuple[str, str]
+
+_MEMORY = 512 << 20
+_PAIR = ("model_a", "method_a", "model_b", "method_b")
+
+
+def _key(path: Path) -> Key:
+    """Return the names of model and method, as the folder and the file of a result give them."""
+    folder = store_path(path)
+    return folder.absolute().parent.name, folder.stem
+
+
+def _open_all(paths: Sequence[Path], samples: xr.Dataset) -> dict[Key, xr.Dataset]:
+    """Open the results of a study, with their maps in memory where all of them fit."""
+    results: dict[Key, xr.Dataset] = {}
+    shape = samples["inputs"].shape[1:]
+    for path in paths:
+        key, result = _key(path), open_result(path)
+        if key in results:
+            remedy = "name each result once"
+            raise ConfigError(explain(path, f"a second result {'/'.join(key)}", "one a model and method", remedy))
+        if "attribution" not in result:
+            raise DataError(explain(path, "maps of several inputs", "one map a target", "compare them input by input"))
+        if result["attribution"].shape[1:] != shape:
+            seen = f"maps of shape {result['attribution'].shape[1:]}"
+            raise ShapeError(explain(path, seen, f"{shape}, as the samples", "compare results of one study"))
+        results[key] = result
+    if sum(result["attribution"].nbytes for result in results.values()) <= _MEMORY:
+        maps = {
+            key: (result["attribution"].dims, read_values(result["attribution"])) for key, result in results.items()
+        }
+        results = {key: result.assign(attribution=maps[key]) for key, result in results.items()}
+    return results
+
+
+def _pairs(results: dict[Key, xr.Dataset], measure: Callable[[xr.Dataset, xr.Dataset], pd.DataFrame]) -> pd.DataFrame:
+    """Return a table over all pairs of results."""
+    tables = []
+    for a, b in combinations(results, 2):
+        tables.append(_labelled(measure(results[a], results[b]), dict(zip(_PAIR, (*a, *b), strict=True))))
+    return _joined(tables)
+
+
+def _labelled(table: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
+    """Put columns of constant labels before a table's own."""
+    own = list(table.columns)
+    return table.assign(**labels)[[*labels, *own]]
+
+
+def _joined(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Join tables, of which empty ones only give their columns."""
+    given = list(tables)
+    filled = [table for table in given if len(table)]
+    if filled:
+        return pd.concat(filled, ignore_index=True)
+    return given[0] if given else pd.DataFrame(columns=list(_PAIR))
+
+
+def _each(results: dict[Key, xr.Dataset], measure: Callable[[xr.Dataset], pd.DataFrame]) -> pd.DataFrame:
+    """Return a table over all results."""
+    return _joined(
+        _labelled(measure(result), {"model": model, "method": method}) for (model, method), result in results.items()
+    )
+
+
+def _is_linear(model: str, result: xr.Dataset, scores: Sequence[Path]) -> bool:
+    """Return whether a model is linear, from the result or from the description beside its scores."""
+    if "model_kind" in result.attrs:
+        return str(result.attrs["model_kind"]) == "linear"
+    folders = [path.parent for path in scores if path.absolute().parent.name == model]
+    return any(
+        read_description(folder).get("kind") == "linear" for folder in folders if (folder / "model.json").is_file()
+    )
+
+
+def _deep_linear(results: dict[Key, xr.Dataset], scores: Sequence[Path]) -> pd.DataFrame:
+    """Compare every complete map of a model that is not linear with those of each linear model.
+
+    Where the linear model has a map of the same method, only that one is its partner.
+    """
+    complete = {key: result for key, result in results.items() if result.attrs.get("complete")}
+    linear = {key for key, result in complete.items() if _is_linear(key[0], result, scores)}
+    tables = []
+    for a in complete:
+        for b in linear if a not in linear else ():
+            if a[1] != b[1] and (b[0], a[1]) in linear:
+                continue
+            labels = {"model": a[0], "method": a[1], "linear_model": b[0], "linear_method": b[1]}
+            tables.append(_labelled(deep_against_linear(complete[a], complete[b]), labels))
+    if tables:
+        return _joined(tables).sort_values(
+            ["model", "method", "linear_model", "linear_method"], kind="stable", ignore_index=True
+        )
+    columns = deep_against_linear(xr.Dataset(), xr.Dataset()).columns
+    return pd.DataFrame(columns=["model", "method", "linear_model", "linear_method", *columns])
+
+
+def _scores(paths: Sequence[Path]) -> pd.DataFrame:
+    """Return the scores of all models in one table, with the model's name first."""
+    tables = []
+    for path in paths:
+        if not path.is_file():
+            raise MissingFileError(explain(path, "no such file", "the scores of a model", "train it with `igc train`"))
+        table = pd.read_csv(
+            path, sep="\t", na_values=["n/a"], keep_default_na=False, dtype={"fold": str, "target": str}
+        )
+        missing = {"fold", "target", "metric", "value"} - set(table.columns)
+        if missing:
+            raise DataError(
+                explain(path, f"no column {sorted(missing)[0]!r}", "a score table", "train the model again")
+            )
+        tables.append(_labelled(table, {"model": path.absolute().parent.name}))
+    return _joined(tables) if tables else pd.DataFrame(columns=["model", "fold", "target", "metric", "value", "n"])
+
+
+def _closure(results: dict[Key, xr.Dataset], scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the closure of all results, beside the correlation that the model's own scoring found."""
+    table = _each(results, closure_table)
+    own = scores[(scores["fold"] == "mean") & (scores["metric"] == "correlation")]
+    found: dict[Any, Any] = {(row.model, row.target): row.value for row in own.itertuples()}
+    values = [found.get(pair, float("nan")) for pair in zip(table["model"], table["target"].astype(str), strict=True)]
+    table.insert(list(table.columns).index("score") + 1, "model_score", values)
+    return table
+
+
+def compare(samples: Path, attributions: Sequence[Path], scores: Sequence[Path], output: Path) -> None:
+    """Compare all attribution results of a study.
+
+    Parameters
+    ----------
+    samples : Path
+        ``samples.zarr``.
+    attributions : sequence of Path
+        Results, ``<model>/<method>.zarr``.
+    scores : sequence of Path
+        The ``scores.tsv`` of each model, in the model's folder.
+    output : Path
+        Folder for the tables: ``agreement.tsv`` and ``roi_agreement.tsv`` (all pairs of results), ``closure.tsv``,
+        ``runtime.tsv``, ``deep_linear.tsv``, ``scores.tsv`` (all models), and ``recovery.tsv`` where the truth is
+        known.
+
+    Raises
+    ------
+    ConfigError
+        If there is no result, or the same model and method twice.
+    DataError, ShapeError, StoreError, MissingFileError
+        If a result or table cannot be read, or belongs to another study. Nothing is written then.
+    """
+    if not attributions:
+        raise ConfigError(explain("attributions", "none", "at least one result", "name the results to compare"))
+    dataset = open_samples(samples)
+    results = _open_all(attributions, dataset)
+    score_table = _scores(scores)
+    tables = {
+        "agreement": _pairs(results, map_agreement),
+        "roi_agreement": _pairs(results, profile_agreement),
+        "closure": _closure(results, score_table),
+        "runtime": _each(results, lambda result: pd.DataFrame([runtime_row(result)])),
+        "deep_linear": _deep_linear(results, scores),
+        "scores": score_table,
+    }
+    if "truth" in dataset:
+        experiment = dataset.attrs.get("source", {}).get("experiment")
+        tables["recovery"] = _each(results, lambda result: recovery_table(result, dataset["truth"], experiment))
+    for name, table in tables.items():
+        write_table(output / f"{name}.tsv", table)
