@@ -85,7 +85,7 @@ def _open_gzip(file: Path) -> npt.NDArray[Any]:
     """Decompress into an unnamed temporary file, so that memory stays bounded, and map that."""
     try:
         with gzip.open(file) as unpacked, tempfile.TemporaryFile() as spool:
-            stream = cast(BinaryIO, unpacked)
+            stream = cast("BinaryIO", unpacked)
             dtype, shape = _read_header(file, stream)
             expected = math.prod(shape) * dtype.itemsize
             _check_length(file, _spool(stream, spool, expected + 1), dtype, shape)

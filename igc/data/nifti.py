@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,8 +47,10 @@ def clean_run(
     # nilearn takes seconds to import, and only this step needs it
     from nilearn import signal
 
-    return np.asarray(
-        signal.clean(
+    with warnings.catch_warnings():
+        # announces another scale of the confounds, on which what is left after regression does not depend
+        warnings.simplefilter("ignore", DeprecationWarning)
+        cleaned = signal.clean(
             series,
             detrend=data.detrend,
             standardize="zscore_sample" if data.standardize else None,
@@ -56,7 +59,7 @@ def clean_run(
             high_pass=data.high_pass,
             t_r=seconds or 1.0,
         )
-    )
+    return np.asarray(cleaned)
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def _ellipse(size: int, sigma: float, x: float = 0.0, y: float = 0.0) -> Mask:
 
 def _square(size: int, side: float) -> Mask:
     axis = np.abs(np.arange(size) - (size - 1) / 2) / size <= side / 2
-    return axis[:, np.newaxis] & axis[np.newaxis, :]
+    return np.asarray(axis[:, np.newaxis] & axis[np.newaxis, :])
 
 
 def _moved(mask: Mask, x: float, y: float) -> Mask:
