@@ -1,0 +1,192 @@
+"""The step that draws the figures of a study, and writes its maps as NIfTI volumes where it has voxels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.figure import Figure
+
+from igc.comparison.agreement import map_agreement
+from igc.comparison.closure import closure_table, runtime_row
+from igc.errors import ConfigError, DataError, MissingFileError, ShapeError, explain
+from igc.report.agreement import agreement_figure, diagnostics_figure
+from igc.report.curves import curve_figure
+from igc.report.maps import maps_igc, maps_methods, painters
+from igc.report.regions import roi_figure
+from igc.report.scores import score_figure
+from igc.report.selection import Results
+from igc.report.style import save_figure
+from igc.report.volumes import Geometry, write_volume
+from igc.roi.sets import RoiSet, open_rois
+from igc.store.arrays import read_values, store_path
+from igc.store.atomic import write_text
+from igc.store.results import open_result
+from igc.store.samples import open_samples
+
+__all__ = ["FIGURES", "report"]
+
+FIGURES = (
+    *("maps_igc.png", "maps_methods.png", "rois.png", "scores.png", "learning_curves.png", "agreement.png"),
+    "diagnostics.png",
+)
+"""Names of the figures of every study, whatever its data."""
+
+_COLUMNS = {
+    "scores.tsv": {"fold", "target", "metric", "value"},
+    "history.tsv": {"fold", "epoch", "train_loss", "validation_loss"},
+    "agreement.tsv": {"model_a", "method_a", "model_b", "method_b", "target", "compared", "pearson", "spearman"},
+    "closure.tsv": {"model", "method", "target", "gap", "gap_se"},
+    "runtime.tsv": {"model", "method", "seconds", "evaluations_per_sample"},
+    "recovery.tsv": {"model", "method", "target", "pearson"},
+}
+
+
+def _open_results(paths: Sequence[Path], samples: xr.Dataset) -> dict[tuple[str, str], xr.Dataset]:
+    """Open results by the names of their folder and file, and check that they belong to the samples."""
+    if not paths:
+        raise ConfigError(explain("attributions", "none", "at least one result", "name the results to draw"))
+    results = {}
+    shape, targets = samples["inputs"].shape[1:], samples["target"].values.tolist()
+    for path in paths:
+        folder, result = store_path(path), open_result(path)
+        if "attribution" not in result:
+            raise DataError(explain(path, "maps of several inputs", "one map a target", "draw them input by input"))
+        if result["attribution"].shape[1:] != shape:
+            seen = f"maps of shape {result['attribution'].shape[1:]}"
+            raise ShapeError(explain(path, seen, f"{shape}, as the samples", "draw results of one study"))
+        # maps of some targets would be put under the names of others, so all results must have the same
+        if result["target"].values.tolist() != targets:
+            seen = f"{result.sizes['target']} targets"
+            raise DataError(explain(path, seen, f"the {len(targets)} of the samples", "run `igc attribute` again"))
+        results[folder.absolute().parent.name, folder.stem] = result
+    return results
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    """Read a table of this project and check its columns."""
+    if not path.is_file():
+        raise MissingFileError(explain(path, "no such file", "a table", "run the step that makes it"))
+    text = dict.fromkeys(("fold", "target", "model", "method", "model_a", "method_a", "model_b", "method_b"), str)
+    table = pd.read_csv(path, sep="\t", na_values=["n/a"], keep_default_na=False, dtype=text)
+    missing = sorted(_COLUMNS[path.name] - set(table.columns))
+    if missing:
+        raise DataError(explain(path, f"no column {missing[0]!r}", "all columns", "run the step that makes it again"))
+    return table
+
+
+def _comparison(folder: Path | None, results: Results) -> dict[str, pd.DataFrame]:
+    """Read the tables of the comparison, or make the ones that figures need."""
+    if folder is not None:
+        found = ["agreement", "closure", "runtime"]
+        found += ["recovery"] if (folder / "recovery.tsv").is_file() else []
+        return {name: _read_table(folder / f"{name}.tsv") for name in found}
+    pairs = [
+        map_agreement(results[a], results[b]).assign(model_a=a[0], method_a=a[1], model_b=b[0], method_b=b[1])
+        for a, b in combinations(results, 2)
+    ]
+    closures = [closure_table(one).assign(model=model, method=method) for (model, method), one in results.items()]
+    costs = [{"model": model, "method": method, **runtime_row(one)} for (model, method), one in results.items()]
+    return {
+        "agreement": pd.concat(pairs, ignore_index=True) if pairs else pd.DataFrame(),
+        "closure": pd.concat(closures, ignore_index=True),
+        "runtime": pd.DataFrame(costs),
+    }
+
+
+def _figures(
+    samples: xr.Dataset,
+    rois: Mapping[str, RoiSet],
+    results: Results,
+    scores: Mapping[str, pd.DataFrame],
+    histories: Mapping[str, pd.DataFrame],
+    tables: Mapping[str, pd.DataFrame],
+) -> dict[str, Callable[[], Figure]]:
+    """Return what draws each figure, so that only one of them is in memory at a time."""
+    title = str(samples.attrs.get("title") or samples.attrs.get("study") or "study")
+    draw = painters(samples, results, rois)
+    categories = samples.sizes["target"] if samples.attrs.get("target_type") == "categories" else None
+    return {
+        "maps_igc.png": lambda: maps_igc(samples, results, draw),
+        "maps_methods.png": lambda: maps_methods(samples, results, draw),
+        "rois.png": lambda: roi_figure(results, rois, draw.small, title),
+        "scores.png": lambda: score_figure(scores, title, categories),
+        "learning_curves.png": lambda: curve_figure(histories, title),
+        "agreement.png": lambda: agreement_figure(tables["agreement"], title),
+        "diagnostics.png": lambda: diagnostics_figure(
+            tables["closure"], tables["runtime"], title, tables.get("recovery")
+        ),
+    }
+
+
+def _write_volumes(samples: xr.Dataset, results: Results, folder: Path) -> None:
+    """Write the maps of all results as NIfTI, each with a JSON file that names its volumes."""
+    geometry = Geometry.of(samples)
+    for (model, method), result in results.items():
+        maps = read_values(result["attribution"]).astype(np.float64)
+        write_volume(maps, geometry, folder / model / f"{method}.nii.gz", f"igc {model} {method}")
+        complete = bool(result.attrs.get("complete"))
+        described = {
+            "Volumes": [str(name) for name in result["target"].values],
+            "Scores": [None if np.isnan(score) else float(score) for score in result["score"].values],
+            "Units": "correlation units, sums to the score" if complete else "unit of the method",
+            "Model": model,
+            "Method": method,
+            "Study": str(samples.attrs.get("study", "")),
+        }
+        write_text(folder / model / f"{method}.json", json.dumps(described, indent=2) + "\n")
+
+
+def report(
+    samples: Path,
+    rois: Path | None,
+    attributions: Sequence[Path],
+    models: Sequence[Path],
+    comparison: Path | None,
+    output: Path,
+) -> None:
+    """Draw all figures of a study.
+
+    Parameters
+    ----------
+    samples : Path
+        ``samples.zarr``.
+    rois : Path or None
+        ``rois.zarr``.
+    attributions : sequence of Path
+        Results, ``<model>/<method>.zarr``.
+    models : sequence of Path
+        Folders of the models, with ``scores.tsv`` and, for networks, ``history.tsv``; their order is kept.
+    comparison : Path or None
+        Folder of the comparison's tables; without it, what figures need is computed here.
+    output : Path
+        Folder of the study: :data:`FIGURES` are written to ``figures`` in it, and for samples of kind "volume" one
+        4-D NIfTI file a result to ``maps/<model>/<method>.nii.gz``, with one volume a target.
+
+    Raises
+    ------
+    ConfigError
+        If there is no result.
+    DataError, ShapeError, MissingFileError, StoreError
+        If an input cannot be read or belongs to another study. Nothing is written then.
+    """
+    dataset = open_samples(samples)
+    results = _open_results(attributions, dataset)
+    sets = {} if rois is None else open_rois(rois)
+    folders = {folder.absolute().name: folder for folder in models}
+    scores = {name: _read_table(folder / "scores.tsv") for name, folder in folders.items()}
+    trained = {name: folder for name, folder in folders.items() if (folder / "history.tsv").is_file()}
+    histories = {name: _read_table(folder / "history.tsv") for name, folder in trained.items()}
+    order = list(folders)
+    ranked = sorted(results, key=lambda key: order.index(key[0]) if key[0] in order else len(order))
+    results = {key: results[key] for key in ranked}
+    compared = _comparison(comparison, results)
+    for name, draw in _figures(dataset, sets, results, scores, histories, compared).items():
+        save_figure(draw(), output / "figures" / name)
+    if dataset.attrs.get("kind") == "volume":
+        _write_volumes(dataset, results, output / "maps")
