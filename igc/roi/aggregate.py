@@ -19,6 +19,8 @@ __all__ = ["CLOSURE_TOLERANCE", "COLUMNS", "benjamini_hochberg", "roi_table", "s
 
 Array = npt.NDArray[np.float64]
 
+_BLOCK_BYTES = 64 << 20
+
 CLOSURE_TOLERANCE = 1e-6
 """Largest difference between a set's sum and the score, for methods whose maps sum to the score."""
 
@@ -105,12 +107,20 @@ def _variable(result: xr.Dataset, name: str, shape: tuple[int, ...]) -> Array:
     return read_values(result[name]).astype(np.float64)
 
 
-def _signed_sums(maps: Array, sets: Mapping[str, RoiSet]) -> tuple[Array, Array]:
-    """Return the sums of positive and of negative components, each (target, roi)."""
-    empty = np.zeros((len(maps), 0))
-    positive = [region_sums(roi_set, np.maximum(maps, 0)) for roi_set in sets.values()]
-    negative = [region_sums(roi_set, np.minimum(maps, 0)) for roi_set in sets.values()]
-    return np.concatenate([empty, *positive], axis=1), np.concatenate([empty, *negative], axis=1)
+def _signed_sums(maps: xr.DataArray, sets: Mapping[str, RoiSet]) -> tuple[Array, Array]:
+    """Return the sums of positive and of negative components, each (target, roi), reading some targets at a time."""
+    step = max(1, _BLOCK_BYTES // (8 * max(1, int(np.prod(maps.shape[1:])))))
+    positive = np.zeros((len(maps), sum(len(roi_set.indices) for roi_set in sets.values())))
+    negative = np.zeros_like(positive)
+    for start in range(0, len(maps), step):
+        block = read_values(maps[start : start + step]).astype(np.float64)
+        column = 0
+        for roi_set in sets.values():
+            place = slice(start, start + step), slice(column, column + len(roi_set.indices))
+            positive[place] = region_sums(roi_set, np.maximum(block, 0))
+            negative[place] = region_sums(roi_set, np.minimum(block, 0))
+            column += len(roi_set.indices)
+    return positive, negative
 
 
 def _check_closure(result: xr.Dataset, labels: pd.DataFrame, sums: Array) -> None:
@@ -185,8 +195,7 @@ def roi_table(result: xr.Dataset, sets: Mapping[str, RoiSet] | None = None) -> p
     shape = (len(targets), len(labels))
     positive = negative = np.full(shape, np.nan)
     if sets is not None and "attribution" in result:
-        maps = read_values(result["attribution"]).astype(np.float64)
-        positive, negative = _signed_sums(maps, sets)
+        positive, negative = _signed_sums(result["attribution"], sets)
     if "roi_attribution" in result:
         sums = _variable(result, "roi_attribution", shape)
         _check_map(result, sums, positive, negative)

@@ -85,9 +85,6 @@ def _cut(
         _, number, node = heapq.heappop(heap)
         children, cost = trees[number]
         n = len(islands[number])
-        if node < n:
-            heapq.heappush(heap, (_LEAF, number, node))
-            break
         for child in children[node - n]:
             heapq.heappush(heap, (-float(cost[child - n]) if child >= n else _LEAF, number, int(child)))
     return [islands[number][_leaves(trees[number][0], node, len(islands[number]))] for _, number, node in heap]
@@ -130,7 +127,7 @@ def ward_labels(
     Raises
     ------
     DataError
-        If there are fewer positions than parcels, or more large islands than parcels.
+        If there are fewer positions than parcels, more large islands than parcels, or hardly any large island.
     """
     where = f"rois.{name}.count"
     if count > len(index):
@@ -139,8 +136,13 @@ def ward_labels(
     n_islands, island_of = connected_components(graph, directed=False)
     islands = [np.flatnonzero(island_of == i) for i in range(n_islands)]
     islands = [island for island in islands if len(island) >= _STRAY * len(index) / count]
-    if not 0 < len(islands) <= count:
-        allowed = f"at least {len(islands) or n_islands}, one for each separate piece of the mask"
+    if sum(map(len, islands)) < count:
+        allowed = "a mask in fewer pieces"
+        raise DataError(
+            explain(where, f"{n_islands} separate pieces", allowed, "ask for fewer parcels, or mend the mask")
+        )
+    if len(islands) > count:
+        allowed = f"at least {len(islands)}, one for each separate piece of the mask"
         raise DataError(explain(where, count, allowed, "ask for more parcels"))
     parcels = _cut(islands, _profiles(inputs, len(index), seed), graph, count)
     parcels.sort(key=lambda parcel: tuple(np.round(position[parcel].mean(axis=0), 6)))

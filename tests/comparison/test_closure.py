@@ -17,9 +17,10 @@ def test_a_result_that_closes_passes() -> None:
     np.testing.assert_allclose(table["gap_ratio"], table["gap"].abs() / 0.001)
 
 
+@pytest.mark.parametrize("baselines", ["data", None])
 @pytest.mark.parametrize(("gap", "passed"), [(0.0039, True), (0.0041, False), (-0.0041, False)])
-def test_the_gap_before_closure_may_be_four_standard_errors(gap: float, passed: bool) -> None:
-    result = make_result(SHAPE)
+def test_the_gap_before_closure_may_be_four_standard_errors(gap: float, passed: bool, baselines: str | None) -> None:
+    result = make_result(SHAPE, baselines=baselines)
     result["completeness_error"][:] = gap
     assert closure_table(result)["passed"].tolist() == [passed] * 3
 
@@ -29,7 +30,9 @@ def test_the_gap_of_shared_baselines_may_be_a_thousandth(error: float) -> None:
     result = make_result(SHAPE, baselines="zero")
     result["completeness_standard_error"][:] = error
     result["completeness_error"][:] = [0.0009, -0.0011, np.nan]
-    assert closure_table(result)["passed"].tolist() == [True, False, True]
+    assert closure_table(result)["passed"].tolist() == [True, False, False]
+    without = result.drop_vars(["completeness_error", "completeness_standard_error"])
+    assert closure_table(without)["passed"].tolist() == [True] * 3
 
 
 def test_a_finished_map_or_set_that_does_not_sum_to_the_score_fails() -> None:

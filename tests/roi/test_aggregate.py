@@ -7,6 +7,7 @@ from nilearn.maskers import NiftiLabelsMasker
 from scipy import stats
 
 from igc.errors import DataError
+from igc.roi import aggregate as module
 from igc.roi.aggregate import COLUMNS, benjamini_hochberg, roi_table, score_interval
 from igc.roi.sets import from_labels, from_masks
 from tests.roi.synthetic import make_result
@@ -72,6 +73,13 @@ def test_sums_equal_the_label_masker_of_nilearn() -> None:
     table = roi_table(make_result((len(index),), maps=maps), sets)
     found = table[table["index"] > 0]["attribution"].to_numpy().reshape(3, 4)
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_the_table_does_not_depend_on_how_many_targets_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = make_result(SHAPE, SETS, targets=tuple("abcdefg"))
+    whole = roi_table(result, SETS)
+    monkeypatch.setattr(module, "_BLOCK_BYTES", 2 * 8 * 48)
+    assert roi_table(result, SETS).equals(whole)
 
 
 def test_a_map_without_roi_sums_is_summed_here_without_errors() -> None:

@@ -199,6 +199,14 @@ def test_small_islands_stay_in_the_rest_and_large_ones_are_never_joined() -> Non
         ward_labels(inputs, index, index.astype(float), 1, 0)
 
 
+def test_a_mask_of_scattered_voxels_has_one_parcel_each_or_is_refused() -> None:
+    index = np.array([[3 * i, 3 * j] for i in range(10) for j in range(10)])
+    inputs = make_samples((len(index),))["inputs"]
+    assert ward_labels(inputs, index, index.astype(float), 100, 0).tolist() == list(range(1, 101))
+    with pytest.raises(DataError, match="100 separate pieces"):
+        ward_labels(inputs, index, index.astype(float), 5, 0)
+
+
 def test_more_parcels_than_voxels_are_refused() -> None:
     with pytest.raises(DataError, match=r"rois\.x\.count: found 99, allowed is at most 9"):
         build(make_samples((1, 3, 3)), kind="ward", count=99)
