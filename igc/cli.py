@@ -120,12 +120,13 @@ def methods() -> None:
 
     Example: igc methods
     """
-    from igc.attribution.registry import METHODS
+    from igc.steps.methods import methods as step
 
-    width = max(map(len, METHODS))
-    for name, method in METHODS.items():
-        promises = "sums to the score" if method.complete else "no fixed sum"
-        typer.echo(f"{name:<{width}}  {method.title} (needs: {method.needs}; {promises})")
+    table = step()
+    width = max(map(len, table.index))
+    for name, method in table.iterrows():
+        promises = "sums to the score" if method["complete"] else "no fixed sum"
+        typer.echo(f"{name:<{width}}  {method['title']} (needs: {method['needs']}; {promises})")
 
 
 @app.command()
@@ -331,20 +332,19 @@ def compare(
 def report(
     attributions: Annotated[list[Path], typer.Argument(help="Attribution stores of one study.")],
     samples: SamplesOption,
-    output: OutputFolder,
+    output: Annotated[Path, typer.Option(help="The folder of the study; figures go to figures/ in it.")],
     rois: Annotated[Path | None, typer.Option(help="The ROI store.")] = None,
     model: Annotated[list[Path] | None, typer.Option(help="A model folder; give it once a model.")] = None,
-    table: Annotated[list[Path] | None, typer.Option(help="A folder of tables; may be given again.")] = None,
+    comparison: Annotated[Path | None, typer.Option(help="The folder of tables that `igc compare` wrote.")] = None,
 ) -> None:
     """Draw the figures of a study, and write maps as NIfTI where the samples are volumes.
 
-    Example: igc report igc.zarr --samples samples.zarr --model cnn --table comparison --output figures
+    Example: igc report igc.zarr --samples samples.zarr --model cnn --output results/mnist
     """
     from igc.steps.report import report as step
 
-    step(
-        _folder(samples), _folder(rois) if rois else None, _folders(attributions), _folders(model), table or [], output
-    )
+    roi_store = _folder(rois) if rois else None
+    step(_folder(samples), roi_store, _folders(attributions), _folders(model), comparison, output)
 
 
 @app.command("config-schema")

@@ -9,7 +9,7 @@ rule aggregate:
         report(
             directory("results/{study}/rois"),
             patterns=["{run}/{method}.tsv"],
-            caption="../report/rois.rst",
+            caption="../report/roi_tables.rst",
             category="{study}",
             subcategory="ROI tables",
             labels={"model": "{run}", "method": "{method}"},

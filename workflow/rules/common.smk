@@ -72,7 +72,7 @@ SOURCES = {
     "fetch": [*GROUND, "data"],
     "preprocess": [*GROUND, "data"],
     "rois": [*GROUND, "roi"],
-    "train": [*GROUND, "data", "models"],
+    "train": [*GROUND, "data", "models", "steps/progress.py"],
     "attribute": [
         *GROUND,
         "streaming",
@@ -81,11 +81,12 @@ SOURCES = {
         "roi/sets.py",
         "steps/assemble.py",
         "steps/progress.py",
+        "steps/solving.py",
         "steps/sources.py",
     ],
     "aggregate": [*GROUND, "roi"],
     "compare": [*GROUND, "data", "comparison"],
-    "report": [*GROUND, "roi", "report"],
+    "report": [*GROUND, "roi", "comparison", "report"],
 }
 
 

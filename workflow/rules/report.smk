@@ -7,15 +7,56 @@ rule report:
         rois="results/{study}/rois.zarr/zarr.json",
         attributions=attributions,
         models=model_files,
-        tables=["results/{study}/rois", "results/{study}/comparison"],
+        comparison="results/{study}/comparison",
     output:
-        report(
-            directory("results/{study}/figures"),
-            patterns=["{figure}.png"],
-            caption="../report/figures.rst",
+        maps_igc=report(
+            "results/{study}/figures/maps_igc.png",
+            caption="../report/maps_igc.rst",
             category="{study}",
             subcategory="figures",
-            labels={"figure": "{figure}"},
+            labels={"figure": "maps IGC"},
+        ),
+        maps_methods=report(
+            "results/{study}/figures/maps_methods.png",
+            caption="../report/maps_methods.rst",
+            category="{study}",
+            subcategory="figures",
+            labels={"figure": "maps methods"},
+        ),
+        rois=report(
+            "results/{study}/figures/rois.png",
+            caption="../report/rois.rst",
+            category="{study}",
+            subcategory="figures",
+            labels={"figure": "rois"},
+        ),
+        scores=report(
+            "results/{study}/figures/scores.png",
+            caption="../report/scores.rst",
+            category="{study}",
+            subcategory="figures",
+            labels={"figure": "scores"},
+        ),
+        learning_curves=report(
+            "results/{study}/figures/learning_curves.png",
+            caption="../report/learning_curves.rst",
+            category="{study}",
+            subcategory="figures",
+            labels={"figure": "learning curves"},
+        ),
+        agreement=report(
+            "results/{study}/figures/agreement.png",
+            caption="../report/agreement.rst",
+            category="{study}",
+            subcategory="figures",
+            labels={"figure": "agreement"},
+        ),
+        diagnostics=report(
+            "results/{study}/figures/diagnostics.png",
+            caption="../report/diagnostics.rst",
+            category="{study}",
+            subcategory="figures",
+            labels={"figure": "diagnostics"},
         ),
     log:
         "results/{study}/logs/report.log",
@@ -29,10 +70,9 @@ rule report:
     params:
         code=code_digest("report"),
         models=repeated("--model", "models"),
-        tables=repeated("--table", "tables"),
     message:
         "Drawing the figures of {wildcards.study}"
     shell:
         "python -m igc report {input.attributions} --samples {input.samples}"
-        " --rois {input.rois} {params.models} {params.tables}"
-        " --output {output} > {log} 2>&1"
+        " --rois {input.rois} {params.models} --comparison {input.comparison}"
+        " --output results/{wildcards.study} > {log} 2>&1"
