@@ -41,6 +41,7 @@ def _open_zarr(folder: Path) -> AnyArray:
         ) from error
     if array.size == 0 or array.ndim == 0 or array.dtype.kind not in "buif":
         return np.empty(array.shape, array.dtype)
+    # the map keeps the file alive after it is closed and unlinked
     with tempfile.TemporaryFile() as spool:
         copy: AnyArray = np.memmap(spool, dtype=array.dtype, mode="w+", shape=array.shape)
     for start in range(0, len(copy), array.chunks[0]):

@@ -88,6 +88,7 @@ def _open_gzip(file: Path) -> npt.NDArray[Any]:
             stream = cast("BinaryIO", unpacked)
             dtype, shape = _read_header(file, stream)
             expected = math.prod(shape) * dtype.itemsize
+            # one byte more than expected tells a longer file, without unpacking all of what may follow
             _check_length(file, _spool(stream, spool, expected + 1), dtype, shape)
             return _mapped(spool, dtype, shape, 0)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:

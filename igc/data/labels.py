@@ -144,6 +144,7 @@ def _check_run_lengths(run_lengths: Sequence[int], lengths: Sequence[int]) -> No
 
 
 def _check_unique(data: NiftiData, runs: list[Run]) -> None:
+    # two stretches of one name would be cleaned apart but split together, which nobody can have meant
     names = [run.name for run in runs]
     for name in names:
         if names.count(name) > 1:
@@ -243,6 +244,7 @@ def _labels_from_events(data: NiftiData, runs: list[Run], seconds: float) -> Lab
             onset, end = times[number, 0], times[number].sum()
             inside = (volume_times >= onset - _TOLERANCE) & (volume_times < end - _TOLERANCE)
             volumes = run.first + np.flatnonzero(inside)
+            # an event that is left out may overlap others: button presses, for instance
             _check_alone(file, kinds, onset, categories[volumes], int(number))
             categories[volumes], events[volumes] = kinds[number], number
             if units is not None:

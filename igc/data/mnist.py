@@ -103,6 +103,7 @@ def open_mnist(data: MnistData, seed: int) -> Iterator[Source]:
             target_type="categories",
             target_names=[str(digit) for digit in range(10)],
             groups=np.arange(len(labels)),
+            # seventy thousand names that say nothing would swell the attributes of the store
             group_names=[],
             sample_ids=np.arange(len(labels)),
             read=reader,

@@ -60,6 +60,7 @@ def _square(size: int, side: float) -> Mask:
 def _moved(mask: Mask, x: float, y: float) -> Mask:
     """Move a centred mask by (x, y), rounded to whole pixels."""
     size = len(mask)
+    # halves are rounded outwards, so that opposite corners stay symmetric
     steps = [int(np.floor(abs(value) * size + 0.5)) * (1 if value > 0 else -1) for value in (-y, x)]
     return np.roll(mask, steps, axis=(0, 1))
 

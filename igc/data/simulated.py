@@ -39,6 +39,7 @@ def spectrum_gain(size: int) -> DoubleArray:
     """
     frequency = np.fft.fftfreq(size)
     radius = np.hypot(frequency[:, np.newaxis], frequency)
+    # the mean of an image is a frequency of 0, at which the power law has no value
     radius[0, 0] += 0.5 * radius[0, 1]
     gain = radius**-1.2
     return np.asarray(gain / np.sqrt(np.mean(gain**2)))
@@ -80,6 +81,7 @@ def images(seed: int, numbers: IntArray, size: int) -> FloatArray:
     drawn = np.empty((len(numbers), size, size), dtype=np.float32)
     for start in range(0, len(numbers), _CHUNK):
         chunk = numbers[start : start + _CHUNK]
+        # two independent maps: with a real one alone the field would be symmetric about its first pixel
         noise = np.stack([generator(seed, "image", int(n)).standard_normal((2, size, size)) for n in chunk])
         spectrum = gain * (noise[:, 0] + 1j * noise[:, 1])
         drawn[start : start + len(chunk)] = fft.ifft2(spectrum, norm="ortho", overwrite_x=True).real
@@ -203,6 +205,7 @@ class _Reader:
 
     def standardize_with(self, positions: IntArray) -> None:
         """Find mean and SD of the responses at some positions, without keeping their images."""
+        # images are drawn again when they are written: that is cheaper than to keep them all
         chunks = [positions[start : start + _CHUNK] for start in range(0, len(positions), _CHUNK)]
         responses = np.concatenate([self.raw(chunk)[1] for chunk in chunks])
         self.mean, self.sd = float(responses.mean()), float(responses.std())

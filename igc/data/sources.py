@@ -53,6 +53,7 @@ def open_source(data: DataSource, seed: int) -> AbstractContextManager[Source]:
 
 def _stored_order(source: Source, folds: IntArray, seed: int) -> IntArray:
     """Fold after fold, training samples last; shuffled within each unless neighbours in time should stay so."""
+    # held-out samples come first and lie together: maps are computed on them, fold by fold
     parts = []
     for fold in [*range(int(folds.max(initial=-1)) + 1), -1]:
         members = np.flatnonzero(folds == fold)

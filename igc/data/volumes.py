@@ -19,6 +19,8 @@ from igc.errors import DataError, MissingFileError, ShapeError, explain
 __all__ = ["as_regions", "check_grid", "load_image", "read_atlas", "read_mask", "read_volumes", "repetition_time"]
 
 _AFFINE_TOLERANCE = 1e-3
+_LABEL_TOLERANCE = 1e-4
+# what nibabel lets through when a file ends early or is not what its name says
 _DAMAGE = (OSError, EOFError, ValueError, zlib.error, ImageFileError)
 
 
@@ -161,8 +163,13 @@ def as_regions(name: str, path: str | Path, values: npt.NDArray[Any], table: str
     DataError
         If a label is not a whole number or has no name, or there is none at all.
     """
+    # labels that were stored with a scale come back with a rounding error
     whole = np.round(values)
-    if not np.all(np.isfinite(values)) or np.any(whole != values) or np.any(np.abs(whole) > np.iinfo(np.int32).max):
+    if (
+        not np.all(np.isfinite(values))
+        or np.any(np.abs(whole - values) > _LABEL_TOLERANCE)
+        or np.any(np.abs(whole) > np.iinfo(np.int32).max)
+    ):
         seen = "labels that are not whole numbers"
         raise DataError(explain(f"{path} (atlas {name})", seen, "whole numbers", "name a label image, not a map"))
     labels = np.maximum(whole, 0).astype(np.int32)

@@ -46,6 +46,7 @@ def masked_by_nilearn(folder, n_runs, **options):
 # --- cleaning ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:.*Generation of a mask")
 @pytest.mark.parametrize("detrend", [True, False])
 @pytest.mark.parametrize("standardize", [True, False])
 def test_samples_are_those_of_a_nilearn_masker(tmp_path, detrend, standardize):
@@ -54,7 +55,7 @@ def test_samples_are_those_of_a_nilearn_masker(tmp_path, detrend, standardize):
     np.testing.assert_allclose(inputs, expected[np.tile(TASK, 3)], rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:.*Generation of a mask")
 def test_confounds_and_high_pass_are_those_of_a_nilearn_masker(tmp_path):
     motion = np.random.default_rng(0).normal(size=(2 * LENGTH, 3))
     rows = ["\t".join(map(str, row)) for row in motion]

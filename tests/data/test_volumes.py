@@ -23,7 +23,7 @@ def labels(*values):
 
 
 def test_atlas_keeps_sparse_codes_and_drops_negative_ones(tmp_path, bold):
-    path = save(tmp_path / "atlas.nii.gz", labels(-1, 7, 300, 7))
+    path = save(tmp_path / "atlas.nii.gz", labels(-1, 7.00001, 300, 7))
     found = read_atlas("visual", AtlasFiles(labels=path), INSIDE, *bold)
     assert found.values[:5].tolist() == [0, 7, 300, 7, 0]
     assert found.values.dtype == np.int32
