@@ -1,1 +1,1 @@
-"""Attribution methods: what a model makes of its inputs, sample by sample and over a dataset. No scheduler, no files."""
+"""Attribution methods: what a model makes of its inputs, by sample and over a dataset. No scheduler, no files."""

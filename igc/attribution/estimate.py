@@ -77,10 +77,12 @@ class MapEstimate:
 
 
 def _weighted(parts: Sequence[Array], weights: Array) -> Array:
-    return np.einsum("fk,fkc->kc", weights, np.stack([np.nan_to_num(part) for part in parts]))
+    return np.asarray(np.einsum("fk,fkc->kc", weights, np.stack([np.nan_to_num(part) for part in parts])))
 
 
-def combine_folds(estimates: Sequence[MapEstimate], sizes: Sequence[int], scores: Array) -> tuple[Array, Array, Array, Array]:
+def combine_folds(
+    estimates: Sequence[MapEstimate], sizes: Sequence[int], scores: Array
+) -> tuple[Array, Array, Array, Array]:
     """Average maps over folds by their number of samples.
 
     Parameters

@@ -105,5 +105,7 @@ def gauss_kronrod(n_panels: int = 1) -> Quadrature:
     weights, coarse = mirrored(_KRONROD_WEIGHTS, 1.0) / 2, mirrored(_GAUSS_WEIGHTS, 1.0) / 2
     starts = np.arange(n_panels)[:, None]
     return Quadrature(
-        ((starts + nodes) / n_panels).ravel(), np.tile(weights, n_panels) / n_panels, np.tile(coarse, n_panels) / n_panels
+        ((starts + nodes) / n_panels).ravel(),
+        np.tile(weights, n_panels) / n_panels,
+        np.tile(coarse, n_panels) / n_panels,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -86,7 +87,7 @@ class Problem:
         """Return the first sample and the end of each design block; sizes differ by one at most."""
         n_blocks = max(1, -(-self.n_samples // self.block_size))
         edges = [self.n_samples * i // n_blocks for i in range(n_blocks + 1)]
-        return list(zip(edges[:-1], edges[1:], strict=True))
+        return list(pairwise(edges))
 
     def load(self, rows: Rows) -> tuple[Inputs, Array]:
         """Read samples and put the inputs on the device.

@@ -90,4 +90,4 @@ def jackknife_error(replicates: npt.ArrayLike) -> Array:
     n = len(values)
     if n < 2:
         return np.full(values.shape[1:], np.nan)
-    return np.sqrt((n - 1) / n * np.sum((values - values.mean(axis=0)) ** 2, axis=0))
+    return np.asarray(np.sqrt((n - 1) / n * np.sum((values - values.mean(axis=0)) ** 2, axis=0)))

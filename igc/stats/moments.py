@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -194,12 +195,12 @@ class Moments:
         index = np.asarray(rows, dtype=np.int64)
         return Moments(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
-    def to_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the state as named arrays, for a file."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.generic]]) -> Moments:
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Moments:
         """Rebuild a state from :meth:`to_arrays`."""
         return cls(**{f.name: arrays[f.name] for f in fields(cls)})
 

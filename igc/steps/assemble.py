@@ -106,7 +106,7 @@ def _plain(value: Any) -> Any:
 def _fold_weights(sizes: Sequence[int], scores: Array) -> Array:
     weights = np.where(np.isnan(scores), 0.0, np.asarray(sizes, dtype=np.float64)[:, None])
     total = weights.sum(axis=0)
-    return np.divide(weights, total, out=np.full_like(weights, np.nan), where=total > 0)
+    return np.asarray(np.divide(weights, total, out=np.full_like(weights, np.nan), where=total > 0))
 
 
 def _completeness(folds: Sequence[FoldResult], weights: Array) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def _pooled(maps: Array, pool: int) -> Array:
     *lead, height, width = maps.shape
     if pool < 1 or height % pool or width % pool:
         raise MethodError(explain("pool", pool, f"a divisor of {height} and {width}", "choose another"))
-    return maps.reshape(*lead, height // pool, pool, width // pool, pool).sum(axis=(-3, -1))
+    return np.asarray(maps.reshape(*lead, height // pool, pool, width // pool, pool).sum(axis=(-3, -1)))
 
 
 def _roi_sums(
@@ -179,7 +179,9 @@ def _degrees(estimates: Sequence[MapEstimate]) -> dict[str, int]:
     """Return the degrees of freedom of both errors, over all folds."""
     found = {}
     if all(e.replicates is not None for e in estimates):
-        found["estimator_degrees_of_freedom"] = sum(len(e.replicates) - 1 for e in estimates if e.replicates is not None)
+        found["estimator_degrees_of_freedom"] = sum(
+            len(e.replicates) - 1 for e in estimates if e.replicates is not None
+        )
     if all(e.without_group is not None for e in estimates):
         total = sum(len(e.without_group) - 1 for e in estimates if e.without_group is not None)
         found["degrees_of_freedom"] = total

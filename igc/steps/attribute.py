@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,135 +15,33 @@ import torch
 import xarray as xr
 
 from igc.attribution.gradients import Outputs
-from igc.attribution.problem import Problem, group_blocks, score_unit
-from igc.attribution.protocols import Method, Options, Outcome
-from igc.attribution.registry import build, find_method
-from igc.attribution.scores import Scores
+from igc.attribution.problem import Problem, group_blocks
+from igc.attribution.protocols import Options
+from igc.attribution.registry import find_method
 from igc.config import MethodSettings
-from igc.errors import MethodError, ShapeError, explain
-from igc.models import load_model
+from igc.errors import ShapeError, explain
 from igc.roi.sets import RoiSet, open_rois, parse_rois
-from igc.stats.moments import Moments
 from igc.steps.assemble import FoldResult, assemble
 from igc.steps.progress import Reporter
+from igc.steps.solving import (
+    Run,
+    StoredModel,
+    check_targets,
+    choose_device,
+    digest,
+    frozen,
+    input_dtype,
+    local_cluster,
+    solve,
+)
 from igc.steps.sources import array_source, store_source
 from igc.store.arrays import store_digest
 from igc.store.results import save_result
 from igc.store.samples import component_dims, open_samples
 from igc.store.weights import read_description
-from igc.streaming import Execution, Partials, reduce_units
+from igc.streaming import Execution, Partials
 
 __all__ = ["attribute", "attribute_files"]
-
-RESOLVED_BYTES = 256 << 20
-"""Sums by group are kept for every component where they fit into so many bytes."""
-
-
-@lru_cache(maxsize=8)
-def _loaded(path: str, fold: int, device: str) -> Any:
-    return load_model(path, fold=fold, device=device)
-
-
-@dataclass(frozen=True)
-class StoredModel:
-    """A model named by its files: every worker process loads it once."""
-
-    path: str
-    fold: int
-    device: str
-
-    def __call__(self, *inputs: torch.Tensor) -> Any:
-        """Run the model."""
-        return _loaded(self.path, self.fold, self.device)(*inputs)
-
-
-def choose_device(device: str) -> torch.device:
-    """Return the device of a name; "auto" takes a GPU where there is one.
-
-    Raises
-    ------
-    MethodError
-        If there is no such device.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-        torch.zeros(1, device=chosen)
-    except (RuntimeError, AssertionError) as error:
-        raise MethodError(explain("device", repr(device), "auto, cpu, cuda, cuda:0 ...", "choose another")) from error
-    return chosen
-
-
-@contextmanager
-def _frozen(model: Any) -> Iterator[None]:
-    """Put a module into evaluation mode without parameter gradients, and restore it afterwards."""
-    if not isinstance(model, torch.nn.Module):
-        yield
-        return
-    modes = [(module, module.training) for module in model.modules()]
-    flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-    try:
-        model.eval().requires_grad_(False)
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-        for parameter, flag in flags:
-            parameter.requires_grad_(flag)
-
-
-def _dtype(model: Any, problem: Problem) -> torch.dtype:
-    """Return the precision of the model, or of the inputs where it has no parameters."""
-    if isinstance(model, torch.nn.Module):
-        for tensor in (*model.parameters(), *model.buffers()):
-            if tensor.is_floating_point():
-                return tensor.dtype
-    first = problem.source.read(np.arange(1))[0][0]
-    return torch.float64 if first.dtype == np.float64 else torch.float32
-
-
-def _digest(*parts: object) -> str:
-    return hashlib.sha256(json.dumps([str(part) for part in parts]).encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class _Run:
-    """How one attribution is run: where, resumed from where, reported how."""
-
-    execution: Execution
-    partials: Callable[[str], Partials | None]
-    reporter: Reporter
-
-    def reduce(self, n_units: int, unit: Callable[[int], Any], kind: type[Any], label: str) -> Any:
-        per_task = max(1, n_units // (8 * max(self.execution.workers, 1)))
-        with self.reporter.task(label, n_units) as advance:
-            return reduce_units(
-                n_units,
-                unit,
-                kind,
-                execution=self.execution,
-                partials=self.partials(label),
-                units_per_task=per_task,
-                advance=advance,
-            )
-
-
-def _solve(problem: Problem, method: Method, options: Options, run: _Run, n_targets: int) -> tuple[Scores, Outcome]:
-    """Score the samples, then add work until the method has enough."""
-    n_groups = int(problem.groups.max()) + 1
-    size = n_groups * n_targets * problem.n_components * 8
-    resolved = n_groups > 1 and size <= RESOLVED_BYTES
-    n_blocks = len(problem.block_bounds())
-    moments = run.reduce(n_blocks, partial(score_unit, problem, resolved), Moments, "scores")
-    scores = Scores(moments)
-    attribution = build(method.name, problem, scores, options)
-    state: Any = None
-    while (work := attribution.plan(state)) is not None:
-        added = run.reduce(work.n_units, work.unit, work.kind, work.label)
-        state = added if state is None else state.merge(added)
-        run.reporter.precision(attribution.precision(state))
-    return scores, attribution.finish(state)
 
 
 def attribute(
@@ -251,18 +146,27 @@ def attribute(
         problem = replace(problem, source=source)
     if isinstance(model, torch.nn.Module):
         model.to(chosen)
-    problem = replace(problem, dtype=_dtype(model, problem))
-    with _frozen(model), Reporter(progress, method) as reporter:
-        n_targets = _check_targets(problem)
+    problem = replace(problem, dtype=input_dtype(model, problem))
+    with frozen(model), Reporter(progress, method) as reporter:
+        n_targets = check_targets(problem)
         key = "" if checkpoint is None else _array_key(model, source, problem, method, method_options)
         execution = Execution("cluster", _n_workers(client), client) if client is not None else Execution()
-        run = _Run(execution, lambda label: None if checkpoint is None else Partials(checkpoint, _digest(key, label)), reporter)
-        scores, outcome = _solve(problem, entry, method_options, run, n_targets)
+        run = Run(
+            execution, lambda label: None if checkpoint is None else Partials(checkpoint, digest(key, label)), reporter
+        )
+        scores, outcome = solve(problem, entry, method_options, run, n_targets)
     component = tuple(dims or component_dims(len(source.input_shapes[0])))
     result = FoldResult(scores, outcome)
     attributes = {"method": method, "output": output, "seed": seed, "baselines": _described(baselines)}
     dataset = assemble(
-        [result], entry, source.input_shapes, component, names, parse_rois(rois, source.input_shapes[0]), attributes, pool
+        [result],
+        entry,
+        source.input_shapes,
+        component,
+        names,
+        parse_rois(rois, source.input_shapes[0]),
+        attributes,
+        pool,
     )
     dataset.attrs["seconds"] = time.perf_counter() - started
     return dataset
@@ -287,17 +191,7 @@ def _array_key(model: Any, source: Any, problem: Problem, method: str, options: 
         for array in (*inputs, responses):
             total.update(np.ascontiguousarray(array).tobytes())
     settings = (method, options, problem.outputs.output, problem.outputs.targets, problem.seed, problem.batch_size)
-    return _digest(total.hexdigest(), type(model).__qualname__, problem.groups.tobytes().hex(), *settings)
-
-
-def _check_targets(problem: Problem) -> int:
-    """Return the number of targets, after one sample went through the model."""
-    inputs, responses = problem.load(np.arange(1))
-    n_outputs = problem.predict(inputs).shape[1]
-    if n_outputs != responses.shape[1]:
-        seen = f"{n_outputs} outputs and {responses.shape[1]} responses"
-        raise ShapeError(explain("targets", seen, "as many outputs as responses", "choose targets, or fix the model"))
-    return n_outputs
+    return digest(total.hexdigest(), type(model).__qualname__, problem.groups.tobytes().hex(), *settings)
 
 
 def attribute_files(
@@ -341,24 +235,24 @@ def attribute_files(
     sets: Mapping[str, RoiSet] = open_rois(rois) if rois is not None else {}
     chosen = choose_device(device)
     digests = {"samples_digest": store_digest(samples), "model_digest": _file_digest(model / "model.safetensors")}
-    key = _digest(*digests.values(), settings.model_dump_json(), seed)
+    key = digest(*digests.values(), settings.model_dump_json(), seed)
     results, kept = [], []
-    with _cluster(workers) as execution, Reporter(progress, f"{model.name} {entry.name}") as reporter:
+    with local_cluster(workers) as execution, Reporter(progress, f"{model.name} {entry.name}") as reporter:
         for fold in range(int(description["folds"])):
 
             def partials(label: str, fold: int = fold) -> Partials | None:
                 if checkpoint is None:
                     return None
-                kept.append(Partials(checkpoint, _digest(key, fold, label)))
+                kept.append(Partials(checkpoint, digest(key, fold, label)))
                 return kept[-1]
 
             problem = _stored_problem(samples, dataset, model, fold, settings, seed, chosen)
-            run = _Run(execution, partials, reporter)
+            run = Run(execution, partials, reporter)
             options = Options(
                 settings.baselines, settings.points, settings.tolerance, settings.summary, settings.options
             )
-            n_targets = _check_targets(problem)
-            results.append(FoldResult(*_solve(problem, entry, options, run, n_targets)))
+            n_targets = check_targets(problem)
+            results.append(FoldResult(*solve(problem, entry, options, run, n_targets)))
     attributes = {
         **digests,
         "method": entry.name,
@@ -380,7 +274,13 @@ def attribute_files(
 
 
 def _stored_problem(
-    samples: Path, dataset: xr.Dataset, model: Path, fold: int, settings: MethodSettings, seed: int, device: torch.device
+    samples: Path,
+    dataset: xr.Dataset,
+    model: Path,
+    fold: int,
+    settings: MethodSettings,
+    seed: int,
+    device: torch.device,
 ) -> Problem:
     source = store_source(samples, fold)
     stored = StoredModel(str(model), fold, str(device))
@@ -388,24 +288,8 @@ def _stored_problem(
     problem = Problem(
         Outputs(stored, settings.output), source, groups, device, seed=seed, batch_size=settings.batch_size
     )
-    return replace(problem, dtype=_dtype(_loaded(stored.path, fold, stored.device), problem))
+    return replace(problem, dtype=input_dtype(stored.module, problem))
 
 
 def _file_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
-
-
-@contextmanager
-def _cluster(workers: int) -> Iterator[Execution]:
-    """Start worker processes of one thread each, where more than one is asked for."""
-    if workers <= 1:
-        yield Execution()
-        return
-    from distributed import Client, LocalCluster
-
-    with (
-        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
-        Client(cluster) as client,
-    ):
-        client.run(torch.set_num_threads, 1)
-        yield Execution("cluster", workers, client)

@@ -140,7 +140,9 @@ def _from_dataset(samples: Any) -> tuple[tuple[Any, ...], Any]:
     return inputs, np.stack([np.atleast_1d(_numpy(item[1])) for item in items])
 
 
-def array_source(samples: Any, seed: int) -> tuple[ArraySource, npt.NDArray[Any] | None, Sequence[str] | None, tuple[str, ...] | None]:
+def array_source(
+    samples: Any, seed: int
+) -> tuple[ArraySource, npt.NDArray[Any] | None, Sequence[str] | None, tuple[str, ...] | None]:
     """Make a source of what a caller passes as samples.
 
     Parameters

@@ -18,7 +18,16 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 from igc.errors import ChecksumError, MissingFileError, StoreError, explain
 from igc.store.atomic import replacing
 
-__all__ = ["CHUNK_BYTES", "StoreWriter", "create_store", "open_store", "read_values", "save_dataset", "store_digest", "store_path"]
+__all__ = [
+    "CHUNK_BYTES",
+    "StoreWriter",
+    "create_store",
+    "open_store",
+    "read_values",
+    "save_dataset",
+    "store_digest",
+    "store_path",
+]
 
 CHUNK_BYTES = 4 << 20
 """Uncompressed size of a chunk that is aimed at, in bytes."""
@@ -182,7 +191,8 @@ def open_store(path: str | Path) -> xr.Dataset:
         for key, values in labels.items()
         if not key.endswith(" dims")
     }
-    return dataset.set_coords([name for name in names if name in dataset]).assign_coords(strings)
+    labelled: xr.Dataset = dataset.set_coords([name for name in names if name in dataset]).assign_coords(strings)
+    return labelled
 
 
 def read_values(array: xr.DataArray, rows: slice | npt.NDArray[np.int64] | None = None) -> npt.NDArray[Any]:

@@ -11,7 +11,8 @@ sample_id  sample               position in the source
 ========== ==================== ==========================================================================
 
 Optional: ``truth`` (target, component...), the planted masks; ``voxel_index`` (voxel, axis) with ``background``
-(x, y, z) and the attributes ``affine`` and ``volume_shape``; ``atlas_<name>`` (component...) with attribute ``regions``.
+(x, y, z) and the attributes ``affine`` and ``volume_shape``; ``atlas_<name>`` (component...) with attribute
+``regions``.
 Within a fold, samples are stored in a seeded random order wherever the source allows random access: the pairs
 estimator reads them in consecutive blocks.
 """

@@ -62,7 +62,9 @@ def read_description(folder: str | Path) -> dict[str, Any]:
         description = json.loads(file.read_text(encoding="utf-8"))
         version = description["format"]
     except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(explain(file, f"unreadable JSON ({error})", "a model description", "train it again")) from error
+        raise ModelError(
+            explain(file, f"unreadable JSON ({error})", "a model description", "train it again")
+        ) from error
     if version != FORMAT:
         raise ModelError(explain(file, f"format {version}", f"format {FORMAT}", "train it again with this version"))
     return dict(description)
@@ -89,6 +91,8 @@ def read_weights(folder: str | Path, fold: int) -> dict[str, torch.Tensor]:
     try:
         tensors = load_file(file)
     except (SafetensorError, OSError, ValueError) as error:
-        raise ModelError(explain(file, f"unreadable ({error})", "a safetensors file", "train the model again")) from error
+        raise ModelError(
+            explain(file, f"unreadable ({error})", "a safetensors file", "train the model again")
+        ) from error
     prefix = f"fold{fold}."
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

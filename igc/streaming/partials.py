@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from igc.store.atomic import replacing
 __all__ = ["Partials"]
 
 logger = logging.getLogger(__name__)
-Arrays = Mapping[str, npt.NDArray[np.generic]]
+Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 def _digest(arrays: Arrays, key: str) -> str:
@@ -62,7 +63,7 @@ class Partials:
         with replacing(self._file(name)) as temporary:
             save_file(plain, temporary, metadata={"key": self.key, "sha256": _digest(plain, self.key)})
 
-    def load(self, name: str) -> dict[str, npt.NDArray[np.generic]] | None:
+    def load(self, name: str) -> dict[str, npt.NDArray[Any]] | None:
         """Read a state back.
 
         Parameters

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol, Self, TypeVar
 
 import dask
-import numpy as np
 import numpy.typing as npt
 
 from igc.errors import ConfigError, explain
@@ -25,12 +24,12 @@ class State(Protocol):
         """Combine with the state of the units that follow."""
         ...
 
-    def to_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the state as named arrays."""
         ...
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.generic]], /) -> Self:
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]], /) -> Self:
         """Rebuild a state from named arrays."""
         ...
 
@@ -70,7 +69,8 @@ def _compute(task: tuple[int, int], unit: Callable[[int], S], kind: type[S], par
     if partials is not None:
         arrays = partials.load(name)
         if arrays is not None:
-            return kind.from_arrays(arrays)
+            state: S = kind.from_arrays(arrays)
+            return state
     state = reduce_node(task[0], task[1], unit, lambda a, b: a.merge(b))
     if partials is not None:
         partials.save(name, state.to_arrays())

@@ -6,7 +6,7 @@ import numpy as np
 
 from igc.stats.moments import Array
 
-__all__ = ["closing_shares", "close"]
+__all__ = ["close", "closing_shares"]
 
 
 def closing_shares(covariance: Array, fallback: Array) -> Array:
@@ -30,7 +30,7 @@ def closing_shares(covariance: Array, fallback: Array) -> Array:
     weights = np.where(usable, covariance, fallback)
     norm = weights.sum(axis=1, keepdims=True)
     even = np.full_like(weights, 1 / max(weights.shape[1], 1))
-    return np.divide(weights, norm, out=even, where=norm > 0)
+    return np.asarray(np.divide(weights, norm, out=even, where=norm > 0))
 
 
 def close(value: Array, shares: Array, score: Array) -> Array:

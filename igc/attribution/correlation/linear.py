@@ -101,4 +101,3 @@ def _input_correlation(moments: Moments) -> Array:
     """Return corr(x_i, y_k), (block, target, component); 0 for constant components or responses."""
     variance = moments.map_variance() * moments.scalar_covariance(0, 0)[:, :, None]
     return np.divide(moments.covariance(0), np.sqrt(variance), out=np.zeros_like(variance), where=variance > 0)
-

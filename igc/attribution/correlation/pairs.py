@@ -76,7 +76,9 @@ class PairState:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.generic]]) -> PairState:
         """Rebuild a state from :meth:`to_arrays`."""
-        moments = {name.removeprefix("moments."): value for name, value in arrays.items() if name.startswith("moments.")}
+        moments = {
+            name.removeprefix("moments."): value for name, value in arrays.items() if name.startswith("moments.")
+        }
         return cls(
             Moments.from_arrays(moments),
             np.asarray(arrays["touching"], dtype=np.float64),

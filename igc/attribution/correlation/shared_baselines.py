@@ -123,7 +123,8 @@ class SharedBaselineCorrelation:
         gap = fine.sum(axis=1) - self.scores.score
         return Outcome(
             MapEstimate(
-                close(fine, shares, np.nan_to_num(self.scores.score)), without_group=self._without_group(moments, shares)
+                close(fine, shares, np.nan_to_num(self.scores.score)),
+                without_group=self._without_group(moments, shares),
             ),
             completeness_error=gap,
             completeness_standard_error=np.zeros_like(gap),
@@ -137,4 +138,3 @@ class SharedBaselineCorrelation:
         rest = leave_one_out(moments)
         fine = np.split(SUMMARIES["covariance"](rest), 2, axis=2)[0]
         return close(fine, shares, correlation(rest))
-

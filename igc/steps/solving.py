@@ -1,0 +1,180 @@
+"""Run one attribution: score the samples, then add units of work until the method has enough."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from igc.attribution.problem import Problem, score_unit
+from igc.attribution.protocols import Method, Options, Outcome
+from igc.attribution.registry import build
+from igc.attribution.scores import Scores
+from igc.errors import MethodError, ShapeError, explain
+from igc.stats.moments import Moments
+from igc.steps.progress import Reporter
+from igc.streaming import Execution, Partials, reduce_units
+
+__all__ = [
+    "Run",
+    "StoredModel",
+    "check_targets",
+    "choose_device",
+    "digest",
+    "frozen",
+    "input_dtype",
+    "local_cluster",
+    "solve",
+]
+
+RESOLVED_BYTES = 256 << 20
+"""Sums by group are kept for every component where they fit into so many bytes."""
+
+
+@lru_cache(maxsize=8)
+def _loaded(path: str, fold: int, device: str) -> torch.nn.Module:
+    from igc.models.files import load_model  # a notebook that brings its own model does not wait for ours
+
+    return load_model(path, fold=fold, device=device)
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """A model named by its files: every worker process loads it once."""
+
+    path: str
+    fold: int
+    device: str
+
+    @property
+    def module(self) -> torch.nn.Module:
+        """The module itself, loaded when it is first needed."""
+        return _loaded(self.path, self.fold, self.device)
+
+    def __call__(self, *inputs: torch.Tensor) -> Any:
+        """Run the model."""
+        return self.module(*inputs)
+
+
+def choose_device(device: str) -> torch.device:
+    """Return the device of a name; "auto" takes a GPU where there is one.
+
+    Raises
+    ------
+    MethodError
+        If there is no such device.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.zeros(1, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        raise MethodError(explain("device", repr(device), "auto, cpu, cuda, cuda:0 ...", "choose another")) from error
+    return chosen
+
+
+@contextmanager
+def frozen(model: Any) -> Iterator[None]:
+    """Put a module into evaluation mode without parameter gradients, and restore it afterwards."""
+    if not isinstance(model, torch.nn.Module):
+        yield
+        return
+    modes = [(module, module.training) for module in model.modules()]
+    flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    try:
+        model.eval().requires_grad_(False)
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+        for parameter, flag in flags:
+            parameter.requires_grad_(flag)
+
+
+def input_dtype(model: Any, problem: Problem) -> torch.dtype:
+    """Return the precision of the model, or of the inputs where it has no parameters."""
+    if isinstance(model, torch.nn.Module):
+        for tensor in (*model.parameters(), *model.buffers()):
+            if tensor.is_floating_point():
+                return tensor.dtype
+    first = problem.source.read(np.arange(1))[0][0]
+    return torch.float64 if first.dtype == np.float64 else torch.float32
+
+
+def digest(*parts: object) -> str:
+    """Return the SHA-256 of some values, by their text."""
+    return hashlib.sha256(json.dumps([str(part) for part in parts]).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Run:
+    """How one attribution is run: where, resumed from where, reported how."""
+
+    execution: Execution
+    partials: Callable[[str], Partials | None]
+    reporter: Reporter
+
+    def reduce(self, n_units: int, unit: Callable[[int], Any], kind: type[Any], label: str) -> Any:
+        """Compute and merge all units of a piece of work."""
+        per_task = max(1, n_units // (8 * max(self.execution.workers, 1)))
+        with self.reporter.task(label, n_units) as advance:
+            return reduce_units(
+                n_units,
+                unit,
+                kind,
+                execution=self.execution,
+                partials=self.partials(label),
+                units_per_task=per_task,
+                advance=advance,
+            )
+
+
+def solve(problem: Problem, method: Method, options: Options, run: Run, n_targets: int) -> tuple[Scores, Outcome]:
+    """Score the samples, then add work until the method has enough."""
+    n_groups = int(problem.groups.max()) + 1
+    size = n_groups * n_targets * problem.n_components * 8
+    resolved = n_groups > 1 and size <= RESOLVED_BYTES
+    n_blocks = len(problem.block_bounds())
+    moments = run.reduce(n_blocks, partial(score_unit, problem, resolved), Moments, "scores")
+    scores = Scores(moments)
+    attribution = build(method.name, problem, scores, options)
+    state: Any = None
+    while (work := attribution.plan(state)) is not None:
+        added = run.reduce(work.n_units, work.unit, work.kind, work.label)
+        state = added if state is None else state.merge(added)
+        run.reporter.precision(attribution.precision(state))
+    return scores, attribution.finish(state)
+
+
+def check_targets(problem: Problem) -> int:
+    """Return the number of targets, after one sample went through the model."""
+    inputs, responses = problem.load(np.arange(1))
+    n_outputs = problem.predict(inputs).shape[1]
+    if n_outputs != responses.shape[1]:
+        seen = f"{n_outputs} outputs and {responses.shape[1]} responses"
+        raise ShapeError(explain("targets", seen, "as many outputs as responses", "choose targets, or fix the model"))
+    return int(n_outputs)
+
+
+@contextmanager
+def local_cluster(workers: int) -> Iterator[Execution]:
+    """Start worker processes of one thread each, where more than one is asked for."""
+    if workers <= 1:
+        yield Execution()
+        return
+    from distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        client.run(torch.set_num_threads, 1)
+        yield Execution("cluster", workers, client)
