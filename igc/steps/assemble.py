@@ -72,7 +72,7 @@ def assemble(
     for name in folds[0].outcome.maps:
         maps[name] = np.einsum("fk,fkc->kc", weights, np.stack([np.nan_to_num(f.outcome.maps[name]) for f in folds]))
     names = list(target_names or [str(k) for k in range(len(score))])
-    complete = method.complete or attributes.get("summary") == "covariance"
+    complete = method.complete
     if complete:
         value[np.isnan(score)] = np.nan
     variables: dict[str, Any] = {"score": ("target", np.where(np.isnan(weights).any(axis=0), np.nan, score))}

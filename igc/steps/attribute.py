@@ -19,7 +19,7 @@ from igc.attribution.problem import Problem, group_blocks
 from igc.attribution.protocols import Options
 from igc.attribution.registry import find_method
 from igc.config import MethodSettings
-from igc.errors import ShapeError, explain
+from igc.errors import MethodError, ShapeError, explain
 from igc.roi.sets import RoiSet, open_rois, parse_rois
 from igc.steps.assemble import FoldResult, assemble
 from igc.steps.progress import Reporter
@@ -154,12 +154,11 @@ def attribute(
         run = Run(
             execution, lambda label: None if checkpoint is None else Partials(checkpoint, digest(key, label)), reporter
         )
-        scores, outcome = solve(problem, entry, method_options, run, n_targets)
+        solved = solve(problem, entry, method_options, run, n_targets)
     component = tuple(dims or component_dims(len(source.input_shapes[0])))
-    result = FoldResult(scores, outcome)
     attributes = {"method": method, "output": output, "seed": seed, "baselines": _described(baselines)}
     dataset = assemble(
-        [result],
+        [FoldResult(*solved)] if solved else [],
         entry,
         source.input_shapes,
         component,
@@ -205,6 +204,8 @@ def attribute_files(
     checkpoint: Path | None = None,
     workers: int = 1,
     progress: bool = True,
+    share: tuple[int, int] | None = None,
+    others: Sequence[Path] = (),
 ) -> None:
     """Attribute a stored model over the held-out samples of a store, fold by fold.
 
@@ -228,45 +229,51 @@ def attribute_files(
         Worker processes on this machine; 1 computes here, with all threads.
     progress : bool
         Whether to show progress.
+    share : (int, int), optional
+        Compute only the first of so many shares of the work (numbered from 1), and keep it in ``checkpoint``;
+        :func:`igc.steps.merge.merge` makes the result of all of them.
+    others : sequence of Path
+        Checkpoint folders of other shares.
     """
     started = time.perf_counter()
     entry = find_method(settings.method or "igc")
+    if share is not None and (checkpoint is None or not 1 <= share[0] <= share[1]):
+        raise MethodError(explain("share", share, "1/n to n/n, with a checkpoint folder", "correct the share"))
     dataset, description = open_samples(samples), read_description(model)
     sets: Mapping[str, RoiSet] = open_rois(rois) if rois is not None else {}
     chosen = choose_device(device)
     digests = {"samples_digest": store_digest(samples), "model_digest": _file_digest(model / "model.safetensors")}
     key = digest(*digests.values(), settings.model_dump_json(), seed)
-    results, kept = [], []
+    options = Options(settings.baselines, settings.points, settings.tolerance, settings.summary, settings.options)
+    solved, kept = [], []
     with local_cluster(workers) as execution, Reporter(progress, f"{model.name} {entry.name}") as reporter:
         for fold in range(int(description["folds"])):
 
             def partials(label: str, fold: int = fold) -> Partials | None:
                 if checkpoint is None:
                     return None
-                kept.append(Partials(checkpoint, digest(key, fold, label)))
+                kept.append(Partials(checkpoint, digest(key, fold, label), others))
                 return kept[-1]
 
             problem = _stored_problem(samples, dataset, model, fold, settings, seed, chosen)
-            run = Run(execution, partials, reporter)
-            options = Options(
-                settings.baselines, settings.points, settings.tolerance, settings.summary, settings.options
-            )
-            n_targets = check_targets(problem)
-            results.append(FoldResult(*solve(problem, entry, options, run, n_targets)))
+            run = Run(execution, partials, reporter, share)
+            solved.append(solve(problem, entry, options, run, check_targets(problem)))
+    results = [FoldResult(*parts) for parts in solved if parts is not None]
+    if len(results) < len(solved):
+        return
     attributes = {
         **digests,
+        **{name: dataset.attrs.get(name, "") for name in ("study", "target_type")},
+        "model": model.name,
+        "model_kind": description.get("kind", ""),
         "method": entry.name,
         "output": settings.output,
         "seed": seed,
         "baselines": _described(settings.baselines),
-        "model": model.name,
-        "study": dataset.attrs.get("study", ""),
-        "target_type": dataset.attrs.get("target_type", "values"),
     }
-    shape = dataset["inputs"].shape[1:]
     dims = tuple(str(dim) for dim in dataset["inputs"].dims[1:])
     names = [str(name) for name in dataset["target"].values]
-    result = assemble(results, entry, (shape,), dims, names, sets, attributes, None)
+    result = assemble(results, entry, (dataset["inputs"].shape[1:],), dims, names, sets, attributes, None)
     result.attrs["seconds"] = time.perf_counter() - started
     save_result(result, output)
     for partial_states in kept:

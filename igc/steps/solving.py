@@ -14,13 +14,13 @@ import numpy as np
 import torch
 
 from igc.attribution.problem import Problem, score_unit
-from igc.attribution.protocols import Method, Options, Outcome
+from igc.attribution.protocols import Method, Options, Outcome, Work
 from igc.attribution.registry import build
 from igc.attribution.scores import Scores
 from igc.errors import MethodError, ShapeError, explain
 from igc.stats.moments import Moments
 from igc.steps.progress import Reporter
-from igc.streaming import Execution, Partials, reduce_units
+from igc.streaming import Execution, Partials, compute_share, reduce_units
 
 __all__ = [
     "Run",
@@ -122,9 +122,28 @@ class Run:
     partials: Callable[[str], Partials | None]
     reporter: Reporter
 
+    share: tuple[int, int] | None = None
+
+    def keep(self, work: Work) -> None:
+        """Compute this run's share of a piece of work and keep the states."""
+        partials = self.partials(work.label)
+        if self.share is None or partials is None:
+            message = explain("share", self.share, "a share with a checkpoint folder", "give --checkpoint")
+            raise MethodError(message)
+        with self.reporter.task(work.label, work.n_units // self.share[1]) as advance:
+            compute_share(
+                work.n_units,
+                work.unit,
+                work.kind,
+                self.share,
+                partials,
+                execution=self.execution,
+                units_per_task=_per_task(work.n_units),
+                advance=advance,
+            )
+
     def reduce(self, n_units: int, unit: Callable[[int], Any], kind: type[Any], label: str) -> Any:
         """Compute and merge all units of a piece of work."""
-        per_task = max(1, n_units // (8 * max(self.execution.workers, 1)))
         with self.reporter.task(label, n_units) as advance:
             return reduce_units(
                 n_units,
@@ -132,13 +151,20 @@ class Run:
                 kind,
                 execution=self.execution,
                 partials=self.partials(label),
-                units_per_task=per_task,
+                units_per_task=_per_task(n_units),
                 advance=advance,
             )
 
 
-def solve(problem: Problem, method: Method, options: Options, run: Run, n_targets: int) -> tuple[Scores, Outcome]:
-    """Score the samples, then add work until the method has enough."""
+def _per_task(n_units: int) -> int:
+    """Return the units of a task: few enough to lose little at an interruption, enough for many workers."""
+    return max(1, n_units // 64)
+
+
+def solve(
+    problem: Problem, method: Method, options: Options, run: Run, n_targets: int
+) -> tuple[Scores, Outcome] | None:
+    """Score the samples, then add work until the method has enough; None if only a share was computed."""
     n_groups = int(problem.groups.max()) + 1
     size = n_groups * n_targets * problem.n_components * 8
     resolved = n_groups > 1 and size <= RESOLVED_BYTES
@@ -148,6 +174,9 @@ def solve(problem: Problem, method: Method, options: Options, run: Run, n_target
     attribution = build(method.name, problem, scores, options)
     state: Any = None
     while (work := attribution.plan(state)) is not None:
+        if run.share is not None:
+            run.keep(work)
+            return None
         added = run.reduce(work.n_units, work.unit, work.kind, work.label)
         state = added if state is None else state.merge(added)
         run.reporter.precision(attribution.precision(state))

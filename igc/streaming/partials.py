@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +40,22 @@ class Partials:
     key : str
         Digest of everything the states depend on (model, data, settings). Files of another key are ignored, and
         removed by :meth:`clear`.
+    others : sequence of Path
+        Further folders in which states may be found, for example those of other shares of the work.
     """
 
-    def __init__(self, folder: str | Path, key: str) -> None:
+    def __init__(self, folder: str | Path, key: str, others: Sequence[Path] = ()) -> None:
         self.folder = Path(folder)
         self.key = key
+        self.others = tuple(others)
 
     def _file(self, name: str) -> Path:
         return self.folder / self.key[:16] / f"{name}.safetensors"
+
+    def _found(self, name: str) -> Path | None:
+        """Return the first file of a task, here or in the other folders."""
+        places = (self._file(name), *(folder / self.key[:16] / f"{name}.safetensors" for folder in self.others))
+        return next((file for file in places if file.is_file()), None)
 
     def save(self, name: str, arrays: Arrays) -> None:
         """Write a state, whole or not at all.
@@ -76,8 +84,8 @@ class Partials:
         dict of str to array, or None
             None if there is no such file, or one that is damaged (it is then removed, to be computed again).
         """
-        file = self._file(name)
-        if not file.is_file():
+        file = self._found(name)
+        if file is None:
             return None
         try:
             with safe_open(file, framework="np") as opened:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, Self, TypeVar
 
 import dask
@@ -14,7 +15,7 @@ from igc.errors import ConfigError, explain
 from igc.streaming.partials import Partials
 from igc.streaming.tree import aligned_tasks, reduce_node, reduce_roots
 
-__all__ = ["Execution", "State", "reduce_units"]
+__all__ = ["Execution", "State", "available_cores", "compute_share", "reduce_units"]
 
 
 class State(Protocol):
@@ -125,18 +126,47 @@ def reduce_units(
     state
         Of all units, the same bits for any executor, task size and interruption.
     """
-    level = max(0, int(units_per_task).bit_length() - 1)
-    tasks = aligned_tasks(n_units, level)
-    states: list[S] = []
+    tasks = _tasks(n_units, units_per_task)
+    run = partial(_compute, unit=unit, kind=kind, partials=partials)
 
-    def run(task: tuple[int, int]) -> S:
-        return _compute(task, unit, kind, partials)
+    def states() -> Iterator[S]:
+        for task, state in zip(tasks, _stream(tasks, run, execution or Execution()), strict=True):
+            if advance is not None:
+                advance(task[1] - task[0])
+            yield state
 
-    for task, state in zip(tasks, _stream(tasks, run, execution or Execution()), strict=True):
-        states.append(state)
+    return reduce_roots(states(), lambda a, b: a.merge(b))
+
+
+def compute_share(
+    n_units: int,
+    unit: Callable[[int], S],
+    kind: type[S],
+    share: tuple[int, int],
+    partials: Partials,
+    *,
+    execution: Execution | None = None,
+    units_per_task: int = 1,
+    advance: Callable[[int], None] | None = None,
+) -> None:
+    """Compute every n-th task and keep the states, for a later :func:`reduce_units` that finds them all.
+
+    Parameters
+    ----------
+    n_units, unit, kind, partials, execution, units_per_task, advance
+        As for :func:`reduce_units`, and the same as in the call that will merge.
+    share : (int, int)
+        Number of this share, from 1, and how many there are.
+    """
+    tasks = _tasks(n_units, units_per_task)[share[0] - 1 :: share[1]]
+    run = partial(_compute, unit=unit, kind=kind, partials=partials)
+    for task, _ in zip(tasks, _stream(tasks, run, execution or Execution()), strict=True):
         if advance is not None:
             advance(task[1] - task[0])
-    return reduce_roots(states, lambda a, b: a.merge(b))
+
+
+def _tasks(n_units: int, units_per_task: int) -> list[tuple[int, int]]:
+    return aligned_tasks(n_units, max(0, int(units_per_task).bit_length() - 1))
 
 
 def available_cores() -> int:

@@ -6,7 +6,7 @@ the tasks, the same merges are made in the same order, so the result has the sam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 __all__ = ["aligned_tasks", "reduce_node", "reduce_roots"]
@@ -49,9 +49,26 @@ def reduce_node(start: int, stop: int, leaf: Callable[[int], S], merge: Callable
     -------
     state
     """
+    return reduce_roots(map(leaf, range(start, stop)), merge)
+
+
+def reduce_roots(states: Iterable[S], merge: Callable[[S, S], S]) -> S:
+    """Combine the states of consecutive nodes of one size, as the rest of the same tree.
+
+    Parameters
+    ----------
+    states : iterable
+        At least one state, in order; one a level is held at most.
+    merge : callable
+        Combines two neighbouring states.
+
+    Returns
+    -------
+    state
+    """
     stack: list[tuple[int, S]] = []
-    for unit in range(start, stop):
-        level, state = 0, leaf(unit)
+    for single in states:
+        level, state = 0, single
         while stack and stack[-1][0] == level:
             state = merge(stack.pop()[1], state)
             level += 1
@@ -60,20 +77,3 @@ def reduce_node(start: int, stop: int, leaf: Callable[[int], S], merge: Callable
     while stack:
         state = merge(stack.pop()[1], state)
     return state
-
-
-def reduce_roots(states: Sequence[S], merge: Callable[[S, S], S]) -> S:
-    """Combine the states of consecutive tasks of one size, as the rest of the same tree.
-
-    Parameters
-    ----------
-    states : sequence
-        States in task order.
-    merge : callable
-        Combines two neighbouring states.
-
-    Returns
-    -------
-    state
-    """
-    return reduce_node(0, len(states), states.__getitem__, merge)

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from igc.attribution.correlation.closure import close, closing_shares
 from igc.attribution.estimate import MapEstimate
 from igc.attribution.integrated_gradients import output_gradients
 from igc.attribution.problem import Problem
@@ -63,8 +64,10 @@ class LinearCorrelation:
             rest = scores.without_group
             without = self._weights * rest.covariance(0) * correlation_scale(rest)[:, :, None]
         gap = value.sum(axis=1) - scores.score
+        shares = closing_shares(value**2, np.ones_like(value))
+        closed = close(value, shares, np.nan_to_num(scores.score))
         maps = {"weight": self._weights}
-        return Outcome(MapEstimate(value, without_group=without), gap, np.zeros_like(gap), 2, maps)
+        return Outcome(MapEstimate(closed, without_group=without), gap, np.zeros_like(gap), 2, maps)
 
 
 @dataclass(frozen=True)
