@@ -26,7 +26,7 @@ run: $(VENV)/.run
 	@echo "The report: $(REPORT)"
 
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --cov --cov-report term
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadgroup --cov --cov-report term
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
