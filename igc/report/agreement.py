@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 
 from igc.comparison.agreement import ALL_TARGETS
 from igc.comparison.closure import ERRORS_ALLOWED
@@ -163,6 +164,7 @@ def _closure(axes: Axes, closure: pd.DataFrame, keys: Sequence[Key]) -> None:
     axes.set_xlim(-reach, reach)
     if reach > 40:
         axes.set_xscale("symlog", linthresh=ERRORS_ALLOWED)
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.set_xlabel("gap before closure, in standard errors")
     axes.text(
         0, 1.0, f"allowed: ±{ERRORS_ALLOWED:g}", size=8, ha="center", va="bottom", transform=axes.get_xaxis_transform()
@@ -192,7 +194,8 @@ def _cost(axes: Axes, runtime: pd.DataFrame, keys: Sequence[Key]) -> None:
     axes.plot(seconds[known], np.flatnonzero(known), "o", color=PALETTE[0], markersize=4.5)
     axes.set_xscale("log")
     axes.set_xlim(start, high * (high / start) ** 0.95)
-    axes.set_xticks([10.0**k for k in range(int(np.log10(start)), int(np.ceil(np.log10(high))) + 1)])
+    powers = [10.0**k for k in range(round(np.log10(start)), int(np.ceil(np.log10(high))) + 1)]
+    axes.set_xticks(powers, [f"{power:g}" for power in powers])
     axes.tick_params(axis="x", which="minor", length=0)
     axes.set_xlabel("run time in seconds")
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 
 from igc.report.selection import model_labels
 from igc.report.style import GREY, INK, PALETTE, fit_text, header, new_figure, styled, unavailable
@@ -38,6 +38,8 @@ def _draw(axes: Axes, history: pd.DataFrame) -> None:
     low, high = np.nanmin(losses), np.nanmax(losses)
     if low > 0 and high / low > 20:
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 @styled
@@ -75,7 +77,7 @@ def curve_figure(histories: Mapping[str, pd.DataFrame], title: str = "") -> Figu
         place = (left / full, 1 - (top + _TALL) / height, _WIDE / full, _TALL / height)
         axes = figure.add_axes(place, label=f"curves {model}")
         _draw(axes, history)
-        axes.set_title(fit_text(labels[model], _WIDE, 9.2), loc="left", color=INK, weight="bold", size=9)
+        axes.set_title(fit_text(labels[model], _WIDE, 9.1, bold=True), loc="left", color=INK, weight="bold", size=9)
     if note:
         figure.text(_LEFT / full, 0.12 / height, note, size=8, style="italic", color="#444444")
     return figure

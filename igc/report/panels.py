@@ -143,7 +143,12 @@ def panel_sheet(
     for block, count in zip(blocks, rows, strict=True):
         if block.title:
             place.text(
-                _LEFT, top + 0.1, fit_text(block.title, full - 2 * _LEFT, 9.8), size=9.5, weight="bold", va="top"
+                _LEFT,
+                top + 0.1,
+                fit_text(block.title, full - 2 * _LEFT, 9.6, bold=True),
+                size=9.5,
+                weight="bold",
+                va="top",
             )
         for k, panel in enumerate(block.panels):
             left = _LEFT + (k % columns) * (width + _GAP)

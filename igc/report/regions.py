@@ -235,10 +235,15 @@ def roi_figure(
         axes.set_label(f"bars {name}")
         _draw_set(axes, models, colours, inches)
         figure.text(
-            _LEFT / full, 1 - (top - 0.12) / height, name.replace("_", " "), size=9.5, weight="bold", va="bottom"
+            _LEFT / full,
+            1 - (top - 0.12) / height,
+            fit_text(name, 2.2, 9.6, bold=True),
+            size=9.5,
+            weight="bold",
+            va="bottom",
         )
         fills = [(label, _faded(INK, _PATTERNS[m % 4][0]), _PATTERNS[m % 4][1]) for m, label in enumerate(labels)]
-        name_row(figure, fills, full - _LEFT, top - 0.12)
+        name_row(figure, fills, full - _LEFT, top - 0.12, left=2.6)
         if key and roi_set is not None and painter is not None:
             tall = min(_KEY * painter.aspect, _TALL)
             place = ((_LEFT) / full, 1 - (top + tall) / height, tall / painter.aspect / full, tall / height)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any, ParamSpec
 
@@ -15,9 +15,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.patches import Rectangle
-from matplotlib.textpath import TextPath
 
 from igc.store.atomic import replacing
 
@@ -73,8 +72,13 @@ _RC: dict[str, Any] = {
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
     "image.interpolation": "nearest",
+    # names of targets and regions may hold a dollar sign
+    "text.parse_math": False,
     "legend.frameon": False,
 }
+
+_EM = 1000
+_HELD = "\N{NO-BREAK SPACE}"
 
 P = ParamSpec("P")
 
@@ -163,26 +167,33 @@ def number(value: float) -> str:
     return f"{mantissa}\N{MULTIPLICATION SIGN}10{raised}".replace("-", "\N{MINUS SIGN}")
 
 
+@cache
+def _advance(character: str, bold: bool) -> float:
+    """Return how far a character moves the pen, as a share of the font size."""
+    font = get_font(findfont(FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal")))
+    font.set_size(_EM, 72)
+    if not font.get_char_index(ord(character)):
+        return 1.0
+    return float(font.load_char(ord(character)).linearHoriAdvance) / 65536 / _EM
+
+
 def text_width(text: str, size: float, bold: bool = False) -> float:
-    """Return the width in inches of a line of text set at a font size in points."""
-    if not text.strip():
-        return 0.0
-    font = FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal", size=size)
-    return float(TextPath((0, 0), text.replace("$", r"\$"), prop=font).get_extents().width) / 72
+    """Return the width in inches of a line of text set at a font size in points, without kerning."""
+    return sum(_advance(character, bold) for character in text) * size / 72
 
 
-def _shorten(text: str, width: float, size: float) -> str:
+def _shorten(text: str, width: float, size: float, bold: bool) -> str:
     """Cut the middle out of a line that is too wide, since names often differ at both ends."""
-    if text_width(text, size) <= width:
+    if text_width(text, size, bold) <= width:
         return text
     for kept in range(len(text) - 1, 1, -1):
         short = f"{text[: (kept + 1) // 2].rstrip()}…{text[len(text) - kept // 2 :].lstrip()}"
-        if text_width(short, size) <= width:
+        if text_width(short, size, bold) <= width:
             return short
     return "…"
 
 
-def fit_text(text: str, width: float, size: float, lines: int = 1) -> str:
+def fit_text(text: str, width: float, size: float, lines: int = 1, bold: bool = False) -> str:
     """Wrap a name to a width, and shorten what does not fit.
 
     Parameters
@@ -195,21 +206,24 @@ def fit_text(text: str, width: float, size: float, lines: int = 1) -> str:
         Font size in points.
     lines : int
         Largest number of lines.
+    bold : bool
+        Set in bold.
 
     Returns
     -------
     str
         At most so many lines, none wider than the room; underscores become blanks.
     """
+    text = "".join(character if character.isprintable() or character == _HELD else " " for character in text)
     rows: list[str] = []
     # split at plain blanks only, so that a no-break space holds a number and its unit together
     for word in filter(None, text.replace("_", " ").split(" ")):
         joined = f"{rows[-1]} {word}" if rows else word
-        if rows and (text_width(joined, size) <= width or len(rows) == lines):
+        if rows and (text_width(joined, size, bold) <= width or len(rows) == lines):
             rows[-1] = joined
         else:
             rows.append(word)
-    return "\n".join(_shorten(row, width, size) for row in rows)
+    return "\n".join(_shorten(row, width, size, bold) for row in rows)
 
 
 def header(figure: Figure, title: str, subtitle: str = "", left: float = 0.25, top: float = 0.16) -> None:
@@ -226,7 +240,7 @@ def header(figure: Figure, title: str, subtitle: str = "", left: float = 0.25, t
     """
     width, height = figure.get_size_inches()
     room = width - 2 * left
-    title = fit_text(title, room, 12.2)
+    title = fit_text(title, room, 11.6, bold=True)
     figure.text(left / width, 1 - top / height, title, size=11.5, weight="bold", va="top", ha="left")
     if subtitle:
         body = fit_text(subtitle, room, 8.6, lines=3)
@@ -268,7 +282,9 @@ def scale_bar(figure: Figure, position: Sequence[float], limit: float, label: st
     return axes
 
 
-def name_row(figure: Figure, fills: Sequence[tuple[str, Any, str]], right: float, top: float) -> None:
+def name_row(
+    figure: Figure, fills: Sequence[tuple[str, Any, str]], right: float, top: float, left: float = 0.3
+) -> None:
     """Name what colours stand for in one row of small squares with text, flush right.
 
     Parameters
@@ -279,14 +295,17 @@ def name_row(figure: Figure, fills: Sequence[tuple[str, Any, str]], right: float
         Name, fill colour and hatch.
     right, top : float
         End of the row, and its base line, in inches from the upper left corner.
+    left : float
+        Where other things begin that the row may not cover, in inches.
     """
     width, height = (float(size) for size in figure.get_size_inches())
+    room = min(2.4, (right - left) / max(len(fills), 1) - 0.42)
     for label, fill, hatch in reversed(fills):
-        text = fit_text(label, 2.4, 8.6)
+        text = fit_text(label, room, 8.6)
         figure.text(right / width, 1 - top / height, text, size=8.5, ha="right", va="baseline")
-        left = right - text_width(text, 8.6) - 0.19
+        start = right - text_width(text, 8.6) - 0.19
         square = Rectangle(
-            (left / width, 1 - top / height),
+            (start / width, 1 - top / height),
             0.12 / width,
             0.12 / height,
             facecolor=fill,
@@ -296,7 +315,7 @@ def name_row(figure: Figure, fills: Sequence[tuple[str, Any, str]], right: float
             transform=figure.transFigure,
         )
         figure.add_artist(square)
-        right = left - 0.2
+        right = start - 0.2
 
 
 @styled

@@ -295,6 +295,7 @@ class MosaicPainter(SlicePainter):
             annotate=False,
             black_bg=False,
             transparency=nib.Nifti1Image(np.clip(np.abs(volume) / (FADE * limit), 0, 1), affine),
+            transparency_range=[0, 1],
             resampling_interpolation="nearest",
         )
         if self._outlines is not None:

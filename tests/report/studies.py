@@ -130,4 +130,13 @@ def write_model(folder: Path, kind: str, names: list[str], categories: bool) -> 
         write_table(folder / "history.tsv", pd.concat(frames))
 
 
-__all__ = ["AFFINE", "make_result", "open_samples", "open_store", "save_dataset", "write_model", "write_rois", "write_samples"]
+__all__ = [
+    "AFFINE",
+    "make_result",
+    "open_samples",
+    "open_store",
+    "save_dataset",
+    "write_model",
+    "write_rois",
+    "write_samples",
+]
