@@ -9,10 +9,9 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import StrMethodFormatter
 
 from igc.comparison.agreement import ALL_TARGETS
-from igc.comparison.closure import ERRORS_ALLOWED
+from igc.comparison.closure import CLOSED, ERRORS_ALLOWED
 from igc.report.selection import method_label, model_labels
 from igc.report.style import (
     DIVERGING,
@@ -149,7 +148,8 @@ def _closure(axes: Axes, closure: pd.DataFrame, keys: Sequence[Key]) -> None:
     for k, (model, method) in enumerate(keys):
         rows = closure[(closure["model"] == model) & (closure["method"] == method)]
         gap, error = (rows[name].to_numpy(dtype=np.float64) for name in ("gap", "gap_se"))
-        sampled = np.isfinite(gap) & (error > 0)
+        # an error of rounding is no yardstick: gaps as small as it are closed, whatever their ratio
+        sampled = np.isfinite(gap) & (error > CLOSED / ERRORS_ALLOWED)
         if sampled.any():
             ratio = gap[sampled] / error[sampled]
             reach = max(reach, float(np.abs(ratio).max()) * 1.15)
@@ -157,14 +157,17 @@ def _closure(axes: Axes, closure: pd.DataFrame, keys: Sequence[Key]) -> None:
             axes.scatter(ratio[inside], np.full(inside.sum(), k), s=18, color=PALETTE[0], alpha=0.7, linewidths=0)
             axes.scatter(ratio[~inside], np.full((~inside).sum(), k), s=26, color=PALETTE[1], marker="X", linewidths=0)
         elif np.isfinite(gap).any():
-            said = f"largest gap {number(float(np.nanmax(np.abs(gap))))} (no sampling)"
+            said = f"largest gap {number(float(np.nanmax(np.abs(gap))))} (no sampling error)"
             axes.text(0, k, said, size=7.5, ha="center", va="center", color="#444444")
         else:
             axes.text(0, k, "n/a", size=7.5, ha="center", va="center", color=GREY, backgroundcolor="#e8eef4")
     axes.set_xlim(-reach, reach)
     if reach > 40:
         axes.set_xscale("symlog", linthresh=ERRORS_ALLOWED)
-        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        outer = 10.0 ** np.floor(np.log10(reach))
+        ticks = [-outer, -ERRORS_ALLOWED, 0, ERRORS_ALLOWED, outer]
+        axes.set_xticks(ticks, [number(tick) for tick in ticks])
+        axes.tick_params(axis="x", which="minor", length=0)
     axes.set_xlabel("gap before closure, in standard errors")
     axes.text(
         0, 1.0, f"allowed: ±{ERRORS_ALLOWED:g}", size=8, ha="center", va="bottom", transform=axes.get_xaxis_transform()
@@ -180,7 +183,7 @@ def _cost(axes: Axes, runtime: pd.DataFrame, keys: Sequence[Key]) -> None:
         points = float(rows["evaluations_per_sample"].iloc[0]) if len(rows) else np.nan
         if seconds[k] > 0:
             said = f"{seconds[k]:.2g} s" if seconds[k] < 100 else f"{seconds[k]:.0f} s"
-            said += f", {points:.2g} points/sample" if points > 0 else ""
+            said += f", {points:.2g} point{'s' if points != 1 else ''}/sample" if points > 0 else ""
             axes.annotate(
                 said, (seconds[k], k), (6, 0), textcoords="offset points", size=7.5, va="center", color="#444444"
             )

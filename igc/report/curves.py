@@ -65,19 +65,20 @@ def curve_figure(histories: Mapping[str, pd.DataFrame], title: str = "") -> Figu
     labels = model_labels(histories)
     columns = min(3, len(shown))
     rows = -(-len(shown) // columns)
+    wide = 5.3 if columns == 1 else _WIDE
     note = f"The first {MAX_CURVES} of {len(histories)} networks are shown." if len(histories) > MAX_CURVES else ""
-    full = max(6.6, 2 * _LEFT + columns * (_WIDE + 0.65))
+    full = max(6.6, 2 * _LEFT + columns * (wide + 0.65))
     height = 0.95 + rows * (_TALL + 0.8) + (0.15 if note else 0)
     figure = new_figure(full, height)
     subtitle = "Grey: training loss. Blue: validation loss. Dot: the epoch that was kept. One pair of lines a fold."
     header(figure, heading, subtitle, left=_LEFT)
     for k, (model, history) in enumerate(shown.items()):
-        left = _LEFT + 0.5 + (k % columns) * (_WIDE + 0.65)
+        left = _LEFT + 0.5 + (k % columns) * (wide + 0.65)
         top = 1.05 + (k // columns) * (_TALL + 0.8)
-        place = (left / full, 1 - (top + _TALL) / height, _WIDE / full, _TALL / height)
+        place = (left / full, 1 - (top + _TALL) / height, wide / full, _TALL / height)
         axes = figure.add_axes(place, label=f"curves {model}")
         _draw(axes, history)
-        axes.set_title(fit_text(labels[model], _WIDE, 9.1, bold=True), loc="left", color=INK, weight="bold", size=9)
+        axes.set_title(fit_text(labels[model], wide, 9.1, bold=True), loc="left", color=INK, weight="bold", size=9)
     if note:
         figure.text(_LEFT / full, 0.12 / height, note, size=8, style="italic", color="#444444")
     return figure

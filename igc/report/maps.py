@@ -69,7 +69,7 @@ def painters(samples: xr.Dataset, results: Results, rois: Mapping[str, RoiSet] |
     results : mapping
         Attribution results; the strongest slices of volumes are chosen from their IGC maps.
     rois : mapping of str to RoiSet, optional
-        The first set with few regions is outlined on maps of voxels.
+        Of those with few regions, the finest set is outlined on maps of voxels.
 
     Returns
     -------
@@ -92,8 +92,9 @@ def painters(samples: xr.Dataset, results: Results, rois: Mapping[str, RoiSet] |
 
 
 def _outlined(rois: Mapping[str, RoiSet]) -> RoiSet | None:
-    """Return the first ROI set with so few regions that outlines do not hide the map."""
-    return next((one for one in rois.values() if 1 < len(one.regions) <= _MOST_OUTLINES), None)
+    """Return the ROI set with most regions, among those with so few that their outlines do not hide the map."""
+    fitting = [one for one in rois.values() if 1 < len(one.regions) <= _MOST_OUTLINES]
+    return max(fitting, key=lambda one: len(one.regions), default=None)
 
 
 def _volume_painters(samples: xr.Dataset, results: Results, roi_set: RoiSet | None) -> Painters:

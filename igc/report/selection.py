@@ -118,7 +118,8 @@ def model_labels(models: Iterable[str]) -> dict[str, str]:
 
 def method_label(method: str) -> str:
     """Return how a method is called in figures."""
-    return "IGC" if method == "igc" else method.replace("igc_", "IGC ").replace("_", " ")
+    spelled = {"igc": "IGC", "x": "\N{MULTIPLICATION SIGN}"}
+    return " ".join(spelled.get(word, word) for word in method.split("_"))
 
 
 def main_results(results: Results) -> dict[str, xr.Dataset]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cache, wraps
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, TypeAlias
 
 import matplotlib as mpl
 import numpy as np
@@ -27,6 +27,7 @@ __all__ = [
     "INK",
     "PALETTE",
     "QUANTILE",
+    "Draw",
     "colour_limit",
     "fit_text",
     "header",
@@ -79,6 +80,9 @@ _RC: dict[str, Any] = {
 
 _EM = 1000
 _HELD = "\N{NO-BREAK SPACE}"
+
+Draw: TypeAlias = Callable[[], Figure]
+"""Draws a figure when it is needed, so that only one is in memory at a time."""
 
 P = ParamSpec("P")
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from matplotlib.figure import Figure
 
 from igc.comparison.agreement import map_agreement
 from igc.comparison.closure import closure_table, runtime_row
@@ -21,7 +20,7 @@ from igc.report.maps import maps_igc, maps_methods, painters
 from igc.report.regions import roi_figure
 from igc.report.scores import score_figure
 from igc.report.selection import Results
-from igc.report.style import save_figure
+from igc.report.style import Draw, save_figure
 from igc.report.volumes import Geometry, write_volume
 from igc.roi.sets import RoiSet, open_rois
 from igc.store.arrays import read_values, store_path
@@ -106,7 +105,7 @@ def _figures(
     scores: Mapping[str, pd.DataFrame],
     histories: Mapping[str, pd.DataFrame],
     tables: Mapping[str, pd.DataFrame],
-) -> dict[str, Callable[[], Figure]]:
+) -> dict[str, Draw]:
     """Return what draws each figure, so that only one of them is in memory at a time."""
     title = str(samples.attrs.get("title") or samples.attrs.get("study") or "study")
     draw = painters(samples, results, rois)

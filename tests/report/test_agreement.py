@@ -104,12 +104,21 @@ def test_a_gap_outside_the_band_is_a_cross_of_another_colour(closure, runtime):
     low, high = axes.get_xlim()
     assert low == -high
     assert high > 100
+    assert not overlapping(axes.get_figure())
 
 
 def test_a_deterministic_estimator_shows_its_gap_in_correlation_units(closure, runtime):
     closure["gap"], closure["gap_se"] = np.where(closure["complete"], 2e-5, np.nan), 0.0
     said = words(diagnostics_figure(closure, runtime, "Study"))
-    assert "largest gap 2.0\N{MULTIPLICATION SIGN}10⁻⁵ (no sampling)" in said
+    assert "largest gap 2.0\N{MULTIPLICATION SIGN}10⁻⁵ (no sampling error)" in said
+
+
+def test_an_error_as_small_as_rounding_makes_no_gap_large(closure, runtime):
+    closure["gap"], closure["gap_se"] = np.where(closure["complete"], 1e-8, np.nan), 1e-17
+    figure = diagnostics_figure(closure, runtime, "Study")
+    (axes,) = panels(figure, "closure")
+    assert not axes.collections
+    assert axes.get_xlim() == (-6, 6)
 
 
 def test_run_times_are_drawn_as_they_are(closure, runtime, results):

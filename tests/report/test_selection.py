@@ -29,10 +29,11 @@ def test_a_seed_is_named_only_where_there_are_several():
 
 
 def test_methods_are_spelled_out_in_words():
-    assert [method_label(name) for name in ("igc", "igc_zero", "naive_correlation")] == [
+    assert [method_label(name) for name in ("igc", "igc_zero", "linear_igc", "gradient_x_input")] == [
         "IGC",
         "IGC zero",
-        "naive correlation",
+        "linear IGC",
+        "gradient \N{MULTIPLICATION SIGN} input",
     ]
 
 
