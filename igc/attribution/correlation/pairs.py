@@ -89,7 +89,10 @@ class PairState:
 
 @dataclass
 class _Sums:
-    """Running sums of a unit on the device, in the model's precision within a micro-batch and float64 across."""
+    """Running sums of a unit on the device: float64 across micro-batches, the model's precision within one.
+
+    Few pairs of a unit touch the same group, so these sums keep the model's precision until the unit ends.
+    """
 
     one: Tensor  # (target,) of s
     square: Tensor  # (target,) of s^2
@@ -98,12 +101,12 @@ class _Sums:
     touching: Tensor  # (group * target, component)
 
     @classmethod
-    def zeros(cls, n_targets: int, n_components: int, n_groups: int, device: torch.device) -> _Sums:
+    def zeros(cls, n_targets: int, n_components: int, n_groups: int, like: Tensor) -> _Sums:
         def zeros(*shape: int) -> Tensor:
-            return torch.zeros(shape, dtype=torch.float64, device=device)
+            return torch.zeros(shape, dtype=torch.float64, device=like.device)
 
         k, d = n_targets, n_components
-        return cls(zeros(k), zeros(k), zeros(k, d), zeros(k, d), zeros(n_groups * k, d))
+        return cls(zeros(k), zeros(k), zeros(k, d), zeros(k, d), like.new_zeros(n_groups * k, d))
 
 
 @dataclass(frozen=True)
@@ -122,19 +125,20 @@ def _contribution(batch: _Batch, column: Tensor, half: Tensor, pilot: Tensor, *,
     return gradient.sub_(half[:, None] * pilot).mul_(batch.difference)
 
 
-def _scatter(sums: _Sums, values: Tensor, targets: Tensor | int, batch: _Batch, weight: float) -> None:
+def _scatter(sums: _Sums, values: Tensor, targets: Tensor | int, batch: _Batch) -> None:
     """Add each pair's map to the groups of its members."""
     if not len(sums.touching):
         return
     n_targets = len(sums.one)
     for groups in batch.groups:
-        counted = groups >= 0
-        rows = (groups * n_targets + targets)[counted]
-        buffer = torch.zeros(sums.touching.shape, dtype=values.dtype, device=values.device)
-        sums.touching += weight * buffer.index_add_(0, rows, values[counted]).double()
+        if bool((groups < 0).any()):
+            counted = groups >= 0
+            sums.touching.index_add_(0, (groups * n_targets + targets)[counted], values[counted])
+        else:
+            sums.touching.index_add_(0, groups * n_targets + targets, values)
 
 
-def _add_dense(sums: _Sums, batch: _Batch, half: Tensor, pilot: Tensor, weight: float) -> None:
+def _add_dense(sums: _Sums, batch: _Batch, half: Tensor, pilot: Tensor) -> None:
     """One product a target, for responses without structure."""
     for k in range(half.shape[1]):
         values = _contribution(batch, batch.outputs[:, k], half[:, k], pilot[k], keep=k < half.shape[1] - 1)
@@ -144,10 +148,10 @@ def _add_dense(sums: _Sums, batch: _Batch, half: Tensor, pilot: Tensor, weight: 
         both = torch.stack([torch.ones_like(total), total]) @ values
         sums.map[k] += both[0].double()
         sums.cross[k] += both[1].double()
-        _scatter(sums, values, k, batch, weight)
+        _scatter(sums, values, k, batch)
 
 
-def _add_sparse(sums: _Sums, batch: _Batch, half: Tensor, pilot: Tensor, weight: float) -> None:
+def _add_sparse(sums: _Sums, batch: _Batch, half: Tensor, pilot: Tensor) -> None:
     """Two products a point, where a response is one-hot: only the classes of the two samples differ."""
     for step, classes in enumerate((half.argmax(dim=1), half.argmin(dim=1))):
         amount = half.gather(1, classes[:, None])[:, 0]
@@ -159,7 +163,7 @@ def _add_sparse(sums: _Sums, batch: _Batch, half: Tensor, pilot: Tensor, weight:
         sums.square += members.double() @ total.double().square()
         sums.map += (members @ values).double()
         sums.cross += ((members * total) @ values).double()
-        _scatter(sums, values, classes, batch, weight)
+        _scatter(sums, values, classes, batch)
 
 
 def _one_hot(responses: Array) -> bool:
@@ -203,8 +207,8 @@ def pair_unit(problem: Problem, design: PairDesign, pilot: Array, resolved: bool
     unit = design.unit(index)
     n_groups = int(problem.groups.max()) + 1 if resolved else 0
     n_targets, n_components = pilot.shape
-    sums = _Sums.zeros(n_targets, n_components, n_groups, problem.device)
     left, right, half, sparse = _read_pairs(problem, unit)
+    sums = _Sums.zeros(n_targets, n_components, n_groups, left[0])
     if sparse:  # pairs of one class contribute nothing: no gradient is spent on them
         keep = np.flatnonzero(np.any(half != 0, axis=1))
         pairs = torch.as_tensor(keep, device=problem.device)
@@ -226,7 +230,7 @@ def pair_unit(problem: Problem, design: PairDesign, pilot: Array, resolved: bool
             outputs = problem.outputs(points)
         difference = flatten(stop) - flatten(start)
         batch = _Batch(points, outputs, difference, (members[0][rows], members[1][rows]))
-        add(sums, batch, weights[rows], gradient, unit.weight)
+        add(sums, batch, weights[rows], gradient)
     return _state(sums, unit, problem, n_groups, len(keep))
 
 
@@ -238,8 +242,8 @@ def _state(sums: _Sums, unit: PairUnit, problem: Problem, n_groups: int, evaluat
     if n_groups:
         left, right = problem.groups[unit.left], problem.groups[unit.right]
         weight += np.bincount(left, minlength=n_groups) + np.bincount(right[left != right], minlength=n_groups)
-    touching = sums.touching.cpu().numpy().reshape(n_groups, *sums.map.shape)
-    return PairState(moments, touching, unit.weight * weight, evaluations)
+    touching = sums.touching.double().cpu().numpy().reshape(n_groups, *sums.map.shape)
+    return PairState(moments, unit.weight * touching, unit.weight * weight, evaluations)
 
 
 def _moments(sums: _Sums, replicate: int, count: int, weight: float) -> Moments:
