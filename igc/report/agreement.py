@@ -33,6 +33,7 @@ Floats = npt.NDArray[np.float64]
 Key = tuple[str, str]
 
 _LEFT = 0.3
+_BAND = "#e8eef4"
 _NUMBERS_UP_TO = 16
 """Largest matrix whose cells have room for numbers."""
 
@@ -143,7 +144,7 @@ def agreement_figure(table: pd.DataFrame, title: str = "") -> Figure:
 def _closure(axes: Axes, closure: pd.DataFrame, keys: Sequence[Key]) -> None:
     """Draw gaps before closure in standard errors, one dot a target, over the band that is allowed."""
     reach = 6.0
-    axes.axvspan(-ERRORS_ALLOWED, ERRORS_ALLOWED, color="#e8eef4", zorder=0, linewidth=0)
+    axes.axvspan(-ERRORS_ALLOWED, ERRORS_ALLOWED, color=_BAND, zorder=0, linewidth=0)
     axes.axvline(0, color=GREY, linewidth=0.8, zorder=1)
     for k, (model, method) in enumerate(keys):
         rows = closure[(closure["model"] == model) & (closure["method"] == method)]
@@ -158,9 +159,9 @@ def _closure(axes: Axes, closure: pd.DataFrame, keys: Sequence[Key]) -> None:
             axes.scatter(ratio[~inside], np.full((~inside).sum(), k), s=26, color=PALETTE[1], marker="X", linewidths=0)
         elif np.isfinite(gap).any():
             said = f"largest gap {number(float(np.nanmax(np.abs(gap))))} (no sampling error)"
-            axes.text(0, k, said, size=7.5, ha="center", va="center", color="#444444")
+            axes.text(0, k, said, size=7.5, ha="center", va="center", color="#444444", backgroundcolor=_BAND)
         else:
-            axes.text(0, k, "n/a", size=7.5, ha="center", va="center", color=GREY, backgroundcolor="#e8eef4")
+            axes.text(0, k, "n/a", size=7.5, ha="center", va="center", color=GREY, backgroundcolor=_BAND)
     axes.set_xlim(-reach, reach)
     if reach > 40:
         axes.set_xscale("symlog", linthresh=ERRORS_ALLOWED)

@@ -10,7 +10,9 @@ from matplotlib.text import Text
 
 
 def drawn_texts(figure: Figure) -> list[Text]:
-    """Return the texts that drawing the figure really puts on the canvas."""
+    """Return the texts that drawing the figure really puts on the canvas; a figure is drawn once."""
+    if hasattr(figure, "_texts_seen"):
+        return figure._texts_seen
     seen: list[Text] = []
     original = Text.draw
 
@@ -21,7 +23,8 @@ def drawn_texts(figure: Figure) -> list[Text]:
 
     with mock.patch.object(Text, "draw", record):
         figure.canvas.draw()
-    return list(dict.fromkeys(seen))
+    figure._texts_seen = list(dict.fromkeys(seen))
+    return figure._texts_seen
 
 
 def words(figure: Figure) -> str:
