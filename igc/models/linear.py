@@ -161,7 +161,7 @@ def fit_logistic(x: Array, y: Rows, inner: Rows, alphas: npt.ArrayLike, n_classe
         if len(np.unique(y[train])) > 1:
             losses += np.mean(test) * _path(x[train], y[train], (x[test], y[test]), grid, n_classes)
     best = grid[int(np.argmin(losses))]
-    model = LogisticRegression(C=1.0 / best, max_iter=2000, tol=1e-4).fit(x, y)
+    model = LogisticRegression(C=1.0 / best, max_iter=5000, tol=1e-6).fit(x, y)
     weights, bias = _affine(model, n_classes)
     return LinearFit(weights, bias, np.array([best]))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import pickle
 import shutil
 import tempfile
 import warnings
@@ -26,6 +27,7 @@ from torch.nn import functional
 from igc.config import Training
 from igc.data.splits import validation_split
 from igc.errors import ModelError, explain
+from igc.models.architectures import FlatLinear
 from igc.models.batches import Batches, Rows, SampleSource, feature_statistics
 from igc.models.layers import ReadoutModel, Standardize
 from igc.models.registry import build_architecture
@@ -33,6 +35,8 @@ from igc.seeding import integer_seed
 from igc.store.weights import read_description, read_weights, write_model
 
 __all__ = ["FitResult", "NetworkPlan", "accelerator_of", "fit_network", "split_rows"]
+
+_READOUT = (ReadoutModel, FlatLinear)
 
 EpochCallback = Callable[[int, float], None]
 """Called after each epoch with its number and validation loss."""
@@ -164,7 +168,7 @@ class _Loop(L.LightningModule):  # type: ignore[misc]
         if self.plan.categories:
             return functional.cross_entropy(outputs, responses, label_smoothing=smoothing)
         standard = responses.sub(self.shift).div(self.spread)
-        if not isinstance(self.module, ReadoutModel):
+        if not isinstance(self.module, _READOUT):
             outputs = outputs.sub(self.shift).div(self.spread)
         return functional.mse_loss(outputs, standard)
 
@@ -295,7 +299,7 @@ def _trainer(plan: NetworkPlan, folder: Path, device: str, report: EpochCallback
 
 def _fold_readout(loop: _Loop) -> None:
     """Move the scale of the responses, in which the loop trained, into the linear readout."""
-    if loop.plan.categories or not isinstance(loop.module, ReadoutModel):
+    if loop.plan.categories or not isinstance(loop.module, _READOUT):
         return
     with torch.no_grad():
         readout = loop.module.readout
@@ -353,15 +357,26 @@ def fit_network(
             loop.load_state_dict(read_weights(done, fold))
             return FitResult(_frozen(loop.module), read_description(done)["history"])
         last = folder / "last.ckpt"
+        if last.is_file():
+            _read_checkpoint(last)
         trainer = _trainer(plan, folder, device, report)
+        # without unpickling of arbitrary objects, which could run code
         trainer.fit(loop, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
-        best = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)
-        loop.cpu().load_state_dict(best["state_dict"])
+        loop.cpu().load_state_dict(_read_checkpoint(folder / "best.ckpt")["state_dict"])
         _fold_readout(loop)
         if scratch is not None:
             weights = {f"fold{fold}.{name}": value for name, value in loop.state_dict().items()}
             write_model(done, weights, {"history": loop.history})
         return FitResult(_frozen(loop.module), loop.history)
+
+
+def _read_checkpoint(file: Path) -> dict[str, Any]:
+    try:
+        return dict(torch.load(file, map_location="cpu", weights_only=True))
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        message = explain(file, f"an unreadable checkpoint ({reason})", "tensors", "delete its folder and run again")
+        raise ModelError(message) from error
 
 
 @contextmanager
