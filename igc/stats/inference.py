@@ -1,0 +1,382 @@
+"""Intervals, tests and reliabilities from resampled values: arrays in, arrays out.
+
+What is resampled is always a block: a group of samples of the study (a run, a session, an image), so that dependence
+inside groups does no harm. Two kinds of input serve all of it. *Block moments* (:class:`igc.stats.moments.Moments`)
+give an exact block bootstrap, because every ratio is formed again from resampled sums. *The statistic without each
+block in turn* gives jackknife intervals, and through its pseudo-values a linear approximation of bootstrap and of
+halves; it is all there is for the pairs estimator, whose pairs belong to two groups at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from igc.errors import DataError, explain
+from igc.stats.correlation import jackknife_error
+from igc.stats.moments import Array, Moments
+
+__all__ = [
+    "analytic_z",
+    "block_bootstrap",
+    "false_discovery",
+    "jackknife_interval",
+    "paired_error",
+    "percentile_interval",
+    "pseudo_bootstrap",
+    "pseudo_values",
+    "seed_spread",
+    "spearman_brown",
+    "split_halves",
+    "t_interval",
+    "two_sided",
+]
+
+_BOOTSTRAP_BYTES = 64 << 20
+
+
+def _law(degrees: float | None) -> Any:
+    finite = degrees is not None and np.isfinite(degrees) and degrees > 0
+    return stats.t(degrees) if finite else stats.norm()
+
+
+def t_interval(
+    value: npt.ArrayLike, error: npt.ArrayLike, degrees: float | None, level: float = 0.95
+) -> tuple[Array, Array]:
+    """Return a symmetric confidence interval.
+
+    Parameters
+    ----------
+    value, error : array (...)
+        Estimates and their standard errors.
+    degrees : float, optional
+        Degrees of freedom of the errors: blocks minus 1. None: normal quantiles.
+    level : float
+        Probability that the interval covers.
+
+    Returns
+    -------
+    low, high : array (...)
+    """
+    centre = np.asarray(value, dtype=np.float64)
+    half = float(_law(degrees).ppf(0.5 + level / 2)) * np.asarray(error, dtype=np.float64)
+    return np.asarray(centre - half), np.asarray(centre + half)
+
+
+def two_sided(z: npt.ArrayLike, degrees: float | None) -> Array:
+    """Return the two-sided probability of ratios of an estimate to its error.
+
+    Parameters
+    ----------
+    z : array (...)
+    degrees : float, optional
+        Of a t distribution; None: normal.
+
+    Returns
+    -------
+    array (...)
+    """
+    return np.asarray(2 * _law(degrees).sf(np.abs(np.asarray(z, dtype=np.float64))))
+
+
+def jackknife_interval(
+    value: npt.ArrayLike, without: npt.ArrayLike, level: float = 0.95, noise: npt.ArrayLike = 0.0
+) -> tuple[Array, Array]:
+    """Return a confidence interval from the delete-one-block jackknife, with t quantiles of blocks - 1.
+
+    Parameters
+    ----------
+    value : array (...)
+        The estimate.
+    without : array (block, ...)
+        The estimate without each block in turn.
+    level : float
+        Probability that the interval covers.
+    noise : array (...)
+        Standard error of the pairs estimator, 0 for a statistic of single samples. Deleting all pairs that touch a
+        block counts each pair twice, so that its variance enters twice; once is right.
+
+    Returns
+    -------
+    low, high : array (...)
+        NaN with fewer than two blocks.
+    """
+    rows = np.asarray(without, dtype=np.float64)
+    own = np.asarray(noise, dtype=np.float64) ** 2
+    error = np.sqrt(np.maximum(jackknife_error(rows) ** 2 - own, own))
+    return t_interval(value, error, len(rows) - 1, level)
+
+
+def pseudo_values(value: npt.ArrayLike, without: npt.ArrayLike) -> Array:
+    """Return what each block contributes, so that the mean over blocks is the (bias-corrected) statistic.
+
+    Parameters
+    ----------
+    value : array (...)
+        The statistic.
+    without : array (block, ...)
+        The statistic without each block in turn.
+
+    Returns
+    -------
+    array (block, ...)
+        Of Tukey (1958).
+    """
+    rows = np.asarray(without, dtype=np.float64)
+    n = len(rows)
+    return np.asarray(n * np.asarray(value, dtype=np.float64) - (n - 1) * rows)
+
+
+def pseudo_bootstrap(value: npt.ArrayLike, without: npt.ArrayLike, draws: int, random: np.random.Generator) -> Array:
+    """Return bootstrap replicates of a statistic known without each block in turn, to first order.
+
+    Parameters
+    ----------
+    value : array (...)
+        The statistic.
+    without : array (block, ...)
+        The statistic without each block in turn.
+    draws : int
+        Number of replicates.
+    random : numpy.random.Generator
+        Draws the blocks.
+
+    Returns
+    -------
+    array (draw, ...)
+        Centred on the statistic.
+    """
+    parts = pseudo_values(value, without)
+    deviations = parts - parts.mean(axis=0)
+    n = len(parts)
+    counts = random.multinomial(n, np.full(n, 1 / n), size=draws)
+    # the spread of n resampled values is too small by this factor
+    scale = np.sqrt(n / (n - 1)) if n > 1 else np.nan
+    spread = scale * np.tensordot(counts / n, deviations, axes=1)
+    return np.asarray(np.asarray(value, dtype=np.float64) + spread)
+
+
+def block_bootstrap(
+    moments: Moments, statistic: Callable[[Moments], Array], draws: int, random: np.random.Generator
+) -> Array:
+    """Return bootstrap replicates of any function of moments, exactly: blocks are drawn with replacement.
+
+    Parameters
+    ----------
+    moments : Moments
+        A state whose blocks are groups of samples.
+    statistic : callable
+        Maps a state to an array (block, ...), for example :func:`igc.stats.correlation.correlation`.
+    draws : int
+        Number of replicates.
+    random : numpy.random.Generator
+        Draws the blocks.
+
+    Returns
+    -------
+    array (draw, ...)
+    """
+    n = len(moments.block)
+    counts = random.multinomial(n, np.full(n, 1 / n), size=draws).astype(np.float64)
+    size = sum(array[:1].nbytes for array in moments.to_arrays().values())
+    step = max(1, _BOOTSTRAP_BYTES // max(size, 1))
+    parts = [statistic(_resampled(moments, counts[i : i + step])) for i in range(0, draws, step)]
+    return np.concatenate(parts)
+
+
+def _resampled(moments: Moments, counts: Array) -> Moments:
+    """Pool the blocks with whole-number weights, one state a row of counts."""
+    centre = moments.pooled()
+    weights = counts * moments.weight
+    total = weights.sum(axis=1)
+
+    def mean(values: Array) -> Array:
+        return np.asarray(np.tensordot(weights / total[:, None], values, axes=1))
+
+    def spread(values: Array) -> Array:
+        return np.asarray(np.tensordot(counts, values, axes=1))
+
+    # distances to the common mean are small, so nothing cancels in the products below
+    du, dv = moments.mean_scalars - centre.mean_scalars, moments.mean_map - centre.mean_map
+    mu, mv = mean(du), mean(dv)
+    n4, n3 = total[:, None, None, None], total[:, None, None]
+    both = mean(du[..., :, None] * du[..., None, :]) - mu[..., :, None] * mu[..., None, :]
+    cross = mean(du[..., None] * dv[:, :, None, :]) - mu[..., None] * mv[:, :, None, :]
+    kept = moments.map.shape[-1] > 0
+    return Moments(
+        block=np.arange(len(counts)),
+        weight=total,
+        mean_scalars=centre.mean_scalars + mu,
+        mean_map=centre.mean_map + mv,
+        scalars=spread(moments.scalars) + n4 * both,
+        scalar_map=spread(moments.scalar_map) + n4 * cross,
+        map=spread(moments.map) + (n3 * (mean(dv**2) - mv**2) if kept else 0.0),
+        absolute_map=mean(moments.absolute_map),
+    )
+
+
+def percentile_interval(replicates: npt.ArrayLike, level: float = 0.95) -> tuple[Array, Array]:
+    """Return the percentile interval of bootstrap replicates.
+
+    Parameters
+    ----------
+    replicates : array (draw, ...)
+    level : float
+        Probability that the interval covers.
+
+    Returns
+    -------
+    low, high : array (...)
+    """
+    low, high = np.quantile(np.asarray(replicates, dtype=np.float64), [0.5 - level / 2, 0.5 + level / 2], axis=0)
+    return np.asarray(low), np.asarray(high)
+
+
+def false_discovery(p: npt.ArrayLike, method: str = "bh") -> Array:
+    """Return false discovery rates.
+
+    Parameters
+    ----------
+    p : array (...)
+        Probabilities; those that are not finite are left out of the count.
+    method : str
+        "bh" (Benjamini & Hochberg 1995: independent or positively dependent tests) or "by" (Benjamini & Yekutieli
+        2001: any dependence).
+
+    Returns
+    -------
+    array (...)
+        The q values; NaN where ``p`` is not finite.
+    """
+    values = np.asarray(p, dtype=np.float64)
+    q = np.full(values.shape, np.nan)
+    known = np.isfinite(values)
+    if known.any():
+        q[known] = stats.false_discovery_control(values[known], method=method)
+    return q
+
+
+def split_halves(value: npt.ArrayLike, without: npt.ArrayLike, random: np.random.Generator) -> tuple[Array, Array]:
+    """Return the statistic of two random halves of the blocks, to first order.
+
+    Parameters
+    ----------
+    value : array (...)
+        The statistic of all blocks.
+    without : array (block, ...)
+        The statistic without each block in turn, at least two blocks.
+    random : numpy.random.Generator
+        Draws the halves.
+
+    Returns
+    -------
+    first, second : array (...)
+
+    Raises
+    ------
+    DataError
+        If there are fewer than two blocks.
+    """
+    parts = pseudo_values(value, without)
+    if len(parts) < 2:
+        raise DataError(explain("split halves", f"{len(parts)} groups", "at least 2", "give the groups of the samples"))
+    order = random.permutation(len(parts))
+    half = len(parts) // 2
+    return np.asarray(parts[order[:half]].mean(axis=0)), np.asarray(parts[order[half:]].mean(axis=0))
+
+
+def spearman_brown(correlation: npt.ArrayLike) -> Array:
+    """Return the reliability of the whole from the correlation of its halves: 2 r / (1 + r).
+
+    Parameters
+    ----------
+    correlation : array (...)
+
+    Returns
+    -------
+    array (...)
+        At most 1; below 0 where halves disagree, NaN at -1.
+    """
+    r = np.asarray(correlation, dtype=np.float64)
+    return np.asarray(np.divide(2 * r, 1 + r, out=np.full(r.shape, np.nan), where=r > -1))
+
+
+def paired_error(
+    first: npt.ArrayLike, second: npt.ArrayLike, noise: tuple[npt.ArrayLike, npt.ArrayLike] = (0.0, 0.0)
+) -> Array:
+    """Return the standard error of the difference of two statistics of the same samples.
+
+    Parameters
+    ----------
+    first, second : array (block, ...)
+        Each statistic without each block in turn; the same blocks.
+    noise : pair of array (...)
+        Standard error of the pairs estimator in each. Its variance enters the jackknife twice where once is right;
+        since draws may be shared, only what must be there, the square of the difference of the two, is taken out:
+        exact where one of them is 0, as for a linear model, and rather too large otherwise.
+
+    Returns
+    -------
+    array (...)
+        NaN with fewer than two blocks.
+    """
+    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    least = (np.asarray(noise[0], dtype=np.float64) - np.asarray(noise[1], dtype=np.float64)) ** 2
+    return np.asarray(np.sqrt(np.maximum(jackknife_error(a - b) ** 2 - least, least)))
+
+
+def seed_spread(values: npt.ArrayLike, noise: npt.ArrayLike = 0.0) -> Array:
+    """Return the standard deviation between seeds of a model, without the noise of the estimator.
+
+    Parameters
+    ----------
+    values : array (seed, ...)
+        A statistic of models that differ in their seed alone, on the same samples.
+    noise : array (seed, ...)
+        Its standard error from the points left out.
+
+    Returns
+    -------
+    array (...)
+        NaN with fewer than two seeds.
+    """
+    rows = np.asarray(values, dtype=np.float64)
+    if len(rows) < 2:
+        return np.full(rows.shape[1:], np.nan)
+    own = np.mean(np.broadcast_to(np.asarray(noise, dtype=np.float64), rows.shape) ** 2, axis=0)
+    return np.asarray(np.sqrt(np.maximum(rows.var(axis=0, ddof=1) - own, 0.0)))
+
+
+def analytic_z(correlation: npt.ArrayLike, groups: npt.ArrayLike) -> Array:
+    """Return z of correlations with a response, against permutations of the response over single samples.
+
+    The spread of a correlation over all permutations is 1 / sqrt(n - 1), whatever the distributions.
+
+    Parameters
+    ----------
+    correlation : array (...)
+        Pearson correlation over the samples of any quantity with the response.
+    groups : array (sample,)
+        Group of each sample.
+
+    Returns
+    -------
+    array (...)
+
+    Raises
+    ------
+    DataError
+        If a group has several samples: they are not exchangeable one by one, and dependence inside groups (slow
+        signals of a run, repeats of an image) would inflate z.
+    """
+    labels = np.asarray(groups).reshape(-1)
+    largest = int(np.unique(labels, return_counts=True)[1].max(initial=0))
+    if largest > 1:
+        seen = f"groups of up to {largest} samples"
+        remedy = "permute whole units instead (permutations=199, exchange=...)"
+        raise DataError(explain("analytic z", seen, "single independent samples", remedy))
+    return np.asarray(correlation, dtype=np.float64) * np.sqrt(max(len(labels) - 1, 0))
