@@ -125,7 +125,7 @@ def methods() -> None:
     table = step()
     width = max(map(len, table.index))
     for name, method in table.iterrows():
-        promises = "sums to the score" if method["complete"] else "no fixed sum"
+        promises = {"score": "sums to the score", "one": "sums to 1"}.get(method["closes_to"], "no fixed sum")
         typer.echo(f"{name:<{width}}  {method['title']} (needs: {method['needs']}; {promises})")
 
 

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from igc.stats.correlation import jackknife_error
 from igc.stats.moments import Array
 
-__all__ = ["MapEstimate", "combine_folds"]
+__all__ = ["MapEstimate", "combine_folds", "fold_weights"]
 
 
 @dataclass(frozen=True)
@@ -80,9 +81,24 @@ def _weighted(parts: Sequence[Array], weights: Array) -> Array:
     return np.asarray(np.einsum("fk,fkc->kc", weights, np.stack([np.nan_to_num(part) for part in parts])))
 
 
+def fold_weights(sizes: Sequence[int], defined: npt.NDArray[np.bool_]) -> Array:
+    """Return the weight of each fold by its number of samples, (fold, target); NaN where no fold counts.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Samples of each fold.
+    defined : array of bool (fold, target)
+        Whether a fold counts for a target.
+    """
+    weights = np.where(defined, np.asarray(sizes, dtype=np.float64)[:, None], 0.0)
+    total = weights.sum(axis=0)
+    return np.asarray(np.divide(weights, total, out=np.full_like(weights, np.nan), where=total > 0))
+
+
 def combine_folds(
-    estimates: Sequence[MapEstimate], sizes: Sequence[int], scores: Array
-) -> tuple[Array, Array, Array, Array]:
+    estimates: Sequence[MapEstimate], sizes: Sequence[int], defined: npt.NDArray[np.bool_]
+) -> tuple[Array, Array, Array]:
     """Average maps over folds by their number of samples.
 
     Parameters
@@ -91,20 +107,18 @@ def combine_folds(
         One a fold.
     sizes : sequence of int
         Samples of each fold.
-    scores : array (fold, target)
-        NaN where a target is constant in a fold; that fold is then left out for the target.
+    defined : array of bool (fold, target)
+        Whether a target has a map in a fold; the fold is else left out for the target.
 
     Returns
     -------
-    value, standard_error, estimator_error, score : array
-        (target, component) each, and (target,).
+    value, standard_error, estimator_error : array (target, component)
+        NaN for a target without a map in any fold.
     """
-    weights = np.where(np.isnan(scores), 0.0, np.asarray(sizes, dtype=np.float64)[:, None])
-    total = weights.sum(axis=0)
-    weights = np.divide(weights, total, out=np.full_like(weights, np.nan), where=total > 0)
+    weights = fold_weights(sizes, defined)
     value = _weighted([estimate.value for estimate in estimates], weights)
     estimator = np.sqrt(_weighted([estimate.estimator_error() ** 2 for estimate in estimates], weights**2))
     errors = [estimate.standard_error() for estimate in estimates]
     known = all(estimate.without_group is not None for estimate in estimates)
     sampling = np.sqrt(_weighted([error**2 for error in errors], weights**2)) if known else np.full_like(value, np.nan)
-    return value, sampling, estimator, np.einsum("fk,fk->k", weights, np.nan_to_num(scores))
+    return value, sampling, estimator

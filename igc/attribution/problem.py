@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -14,10 +14,21 @@ import torch
 from igc.attribution.gradients import Inputs, Outputs
 from igc.stats.moments import Array, Moments
 
-__all__ = ["MAX_GROUP_BLOCKS", "Problem", "SampleSource", "group_blocks", "score_unit"]
+__all__ = [
+    "MAX_GROUP_BLOCKS",
+    "PredictionSource",
+    "Problem",
+    "SampleSource",
+    "explain_predictions",
+    "group_blocks",
+    "score_unit",
+]
 
 MAX_GROUP_BLOCKS = 64
 """Groups are pooled into at most so many blocks for the errors of sampling."""
+
+PREDICTION_BYTES = 64 << 20
+"""The predictions of all samples are kept where they fit into so many bytes."""
 
 Rows = npt.NDArray[np.int64]
 
@@ -97,8 +108,11 @@ class Problem:
         tuple of torch.Tensor (row, ...), array (row, target)
         """
         inputs, responses = self.source.read(rows)
-        tensors = tuple(torch.as_tensor(np.ascontiguousarray(x)).to(self.device, self.dtype) for x in inputs)
-        return tensors, np.asarray(responses, dtype=np.float64)
+        return self.on_device(inputs), np.asarray(responses, dtype=np.float64)
+
+    def on_device(self, inputs: tuple[npt.NDArray[Any], ...]) -> Inputs:
+        """Put arrays on the device, in the precision of the model."""
+        return tuple(torch.as_tensor(np.ascontiguousarray(x)).to(self.device, self.dtype) for x in inputs)
 
     def batches(self, n: int) -> list[slice]:
         """Cut n items into micro-batches on the fixed grid."""
@@ -155,6 +169,61 @@ def score_unit(problem: Problem, resolved: bool, unit: int) -> Moments:
     scalars = np.stack([responses, problem.predict(inputs)], axis=2)
     flat = np.concatenate([x.reshape(len(x), -1).double().cpu().numpy() for x in inputs], axis=1)
     return Moments.of(scalars, flat[:, None, :], problem.groups[rows] if resolved else None)
+
+
+@dataclass(frozen=True)
+class PredictionSource:
+    """The samples of a problem with the model's own predictions in place of the responses.
+
+    Attributes
+    ----------
+    problem : Problem
+        Whose samples and outputs.
+    table : array (sample, target), optional
+        The predictions of all samples, where they fit into :data:`PREDICTION_BYTES`; else they are made when read.
+    """
+
+    problem: Problem
+    table: Array | None = None
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples."""
+        return self.problem.n_samples
+
+    @property
+    def input_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shape of each input of one sample."""
+        return self.problem.source.input_shapes
+
+    def read(self, rows: Rows) -> tuple[tuple[npt.NDArray[Any], ...], npt.NDArray[Any]]:
+        """Return the inputs (row, ...) and the predictions (row, target)."""
+        inputs = self.problem.source.read(rows)[0]
+        if self.table is not None:
+            return inputs, self.table[rows]
+        return inputs, self.problem.predict(self.problem.on_device(inputs))
+
+
+def explain_predictions(problem: Problem, n_targets: int) -> Problem:
+    """Return the problem with the predictions in the role of the responses.
+
+    Parameters
+    ----------
+    problem : Problem
+        The attribution to be made.
+    n_targets : int
+        Number of outputs explained.
+
+    Returns
+    -------
+    Problem
+    """
+    source = PredictionSource(problem)
+    if problem.n_samples * n_targets * 8 <= PREDICTION_BYTES:
+        # made here in the fixed order of the blocks, so that no worker sees other bits than another
+        parts = [source.read(np.arange(start, stop))[1] for start, stop in problem.block_bounds()]
+        source = PredictionSource(problem, np.concatenate(parts))
+    return replace(problem, source=source)
 
 
 Unit = Callable[[int], Any]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from torch import Tensor
 
@@ -141,8 +141,8 @@ class Method:
         What it gives, in a line.
     needs : str
         "gradient", "forward" (black box), "linear model" or "data" (no model).
-    complete : bool
-        Whether the map of the dataset sums to the score.
+    closes_to : {"score", "one"}, optional
+        What the map of the dataset sums to: the score, 1, or nothing fixed.
     signed : bool
         Whether signs mean something.
     source : str
@@ -155,7 +155,12 @@ class Method:
     build: Callable[[Problem, Scores, Options], DatasetAttribution]
     title: str
     needs: str
-    complete: bool
+    closes_to: Literal["score", "one"] | None
     signed: bool
     source: str
     options: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether the map sums to the score."""
+        return self.closes_to == "score"

@@ -9,7 +9,7 @@ from igc.attribution.correlation.data_baseline import DataBaselineCorrelation
 from igc.attribution.correlation.linear import LinearCorrelation, NaiveCorrelation
 from igc.attribution.correlation.shared_baselines import SharedBaselineCorrelation, choose_quadrature
 from igc.attribution.integrated_gradients import GradientTimesInput, IntegratedGradients
-from igc.attribution.problem import Problem
+from igc.attribution.problem import Problem, explain_predictions
 from igc.attribution.protocols import DatasetAttribution, Method, Options
 from igc.attribution.scores import Scores
 from igc.attribution.summary import SampleSummary
@@ -89,6 +89,10 @@ def _igc(problem: Problem, scores: Scores, options: Options) -> DatasetAttributi
     return SharedBaselineCorrelation(problem, scores, options)
 
 
+def _igac(problem: Problem, scores: Scores, options: Options) -> DatasetAttribution:
+    return _igc(explain_predictions(problem, len(scores.scale)), scores.of_predictions(), options)
+
+
 def _integrated_gradients(problem: Problem, scores: Scores, options: Options) -> DatasetAttribution:
     choice = options.baselines
     if choice is None or (isinstance(choice, str) and choice == "data"):
@@ -109,7 +113,16 @@ for _method in (
         _igc,
         "Integrated Gradient Correlation: what carries the information that makes predictions right",
         needs="gradient",
-        complete=True,
+        closes_to="score",
+        signed=True,
+        source="arXiv 2404.13910",
+    ),
+    Method(
+        "igac",
+        _igac,
+        "Integrated Gradient auto-Correlation: what the model uses, right or wrong",
+        needs="gradient",
+        closes_to="one",
         signed=True,
         source="arXiv 2404.13910",
     ),
@@ -118,7 +131,7 @@ for _method in (
         _integrated_gradients,
         "Integrated Gradients, mean over samples, with the standard deviation and the covariance beside it",
         needs="gradient",
-        complete=False,
+        closes_to=None,
         signed=True,
         source="arXiv 1703.01365",
     ),
@@ -127,7 +140,7 @@ for _method in (
         _gradient_x_input,
         "gradient times input, mean over samples",
         needs="gradient",
-        complete=False,
+        closes_to=None,
         signed=True,
         source="arXiv 1605.01713",
     ),
@@ -136,7 +149,7 @@ for _method in (
         NaiveCorrelation,
         "correlation of each input component with the response; no model",
         needs="data",
-        complete=False,
+        closes_to=None,
         signed=True,
         source="arXiv 2404.13910",
     ),
@@ -145,7 +158,7 @@ for _method in (
         LinearCorrelation,
         "IGC of a linear model in closed form: the product measure divided by R",
         needs="linear model",
-        complete=True,
+        closes_to="score",
         signed=True,
         source="arXiv 2404.13910; Pratt 1987",
     ),

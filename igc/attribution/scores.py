@@ -56,6 +56,10 @@ class Scores:
         """Population covariance of input and response, (target, component)."""
         return np.asarray(self.pooled.covariance(0)[0])
 
+    def of_predictions(self) -> Scores:
+        """Return the scores with the predictions in the role of the responses: every score is 1, or NaN."""
+        return Scores(self.moments.choose_scalars([1, 1]))
+
     @cached_property
     def without_group(self) -> Moments:
         """Moments without each group block in turn."""

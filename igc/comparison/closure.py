@@ -8,6 +8,7 @@ import pandas as pd
 import xarray as xr
 
 from igc.store.arrays import read_values
+from igc.store.results import closing_total
 
 __all__ = ["CLOSED", "ERRORS_ALLOWED", "SHARED_GAP", "closure_table", "roi_gap", "runtime_row"]
 
@@ -34,7 +35,7 @@ def roi_gap(result: xr.Dataset) -> Array:
     Parameters
     ----------
     result : xarray.Dataset
-        An attribution result. The total is the score for complete methods and the map's own sum for others.
+        An attribution result. The total is what the method promises, or else the map's own sum.
 
     Returns
     -------
@@ -44,7 +45,8 @@ def roi_gap(result: xr.Dataset) -> Array:
     n = result.sizes["target"]
     if "roi_attribution" not in result:
         return np.full(n, np.nan)
-    total = _values(result, "score", n) if result.attrs.get("complete") else _map_sum(result)
+    promised = closing_total(result)
+    total = _map_sum(result) if promised is None else promised
     sums = read_values(result["roi_attribution"]).astype(np.float64)
     sets = np.asarray(result["roi_set"].values)
     gaps = [np.abs(sums[:, sets == name].sum(axis=1) - total) for name in dict.fromkeys(sets.tolist())]
@@ -68,22 +70,23 @@ def closure_table(result: xr.Dataset) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        A row a target: ``target``, ``complete``, ``score``, ``map_sum``; ``gap``, the sum of the raw map minus the
-        score, before closure is imposed; ``gap_se``, its standard error; ``gap_ratio``; ``closed_gap``, the same
-        difference afterwards; ``roi_gap``, the largest over ROI sets; ``passed``. For methods that do not promise a sum
-        equal to the score, gaps are NaN and ``passed`` is missing.
+        A row a target: ``target``, ``complete`` (a sum is promised), ``score``, ``map_sum``; ``gap``, the sum of the
+        raw map minus the promised sum (the score, or 1), before closure is imposed; ``gap_se``, its standard error;
+        ``gap_ratio``; ``closed_gap``, the same difference afterwards; ``roi_gap``, the largest over ROI sets;
+        ``passed``. For methods that do not promise a sum, gaps are NaN and ``passed`` is missing.
     """
     n = result.sizes["target"]
-    complete = bool(result.attrs.get("complete", False))
+    promised = closing_total(result)
+    complete, total = promised is not None, np.full(n, np.nan) if promised is None else promised
     score, map_sum = _values(result, "score", n), _map_sum(result)
     gap, error = (_values(result, name, n) for name in ("completeness_error", "completeness_standard_error"))
     ratio = np.divide(np.abs(gap), error, out=np.full(n, np.nan), where=error > 0)
-    closed, regions = map_sum - score, roi_gap(result)
+    closed, regions = map_sum - total, roi_gap(result)
     # a result made with the default of its method names no baselines
     sampled = (error > 0) & (result.attrs.get("baselines") in (None, "data"))
     limit = np.where(sampled, ERRORS_ALLOWED * np.nan_to_num(error) + CLOSED, SHARED_GAP)
     # a target whose prediction is constant has no score, and nothing to sum to it
-    undefined = np.isnan(score)
+    undefined = np.isnan(total)
     raw = np.zeros(n) if "completeness_error" not in result else np.abs(gap)
     passed = undefined | ((raw <= limit) & (np.abs(closed) <= CLOSED))
     passed &= undefined | ~(regions > CLOSED)

@@ -14,6 +14,7 @@ from scipy import stats
 from igc.errors import DataError, explain
 from igc.roi.sets import RoiSet, region_sums, region_table
 from igc.store.arrays import read_values
+from igc.store.results import closing_total
 
 __all__ = ["CLOSURE_TOLERANCE", "COLUMNS", "benjamini_hochberg", "roi_table", "score_interval"]
 
@@ -124,10 +125,10 @@ def _signed_sums(maps: xr.DataArray, sets: Mapping[str, RoiSet]) -> tuple[Array,
 
 
 def _check_closure(result: xr.Dataset, labels: pd.DataFrame, sums: Array) -> None:
-    """Refuse sums that do not add up, set by set, to the score of a complete method."""
-    if not result.attrs.get("complete"):
+    """Refuse sums that do not add up, set by set, to what the map of the method must sum to."""
+    score = closing_total(result)
+    if score is None:
         return
-    score = read_values(result["score"]).astype(np.float64)
     for name in dict.fromkeys(labels["roi_set"]):
         total = sums[:, (labels["roi_set"] == name).to_numpy()].sum(axis=1)
         gap = np.abs(total - score)
@@ -136,7 +137,7 @@ def _check_closure(result: xr.Dataset, labels: pd.DataFrame, sums: Array) -> Non
         if not (gap[worst] <= CLOSURE_TOLERANCE or np.isnan(score[worst])):
             seen = f"set {name!r} summing to {total[worst]:.8g} for target {result['target'].values[worst]!r}"
             remedy = "run `igc attribute` again, and report it if it stays"
-            raise DataError(explain(_name(result), seen, f"the score {score[worst]:.8g}", remedy))
+            raise DataError(explain(_name(result), seen, f"{score[worst]:.8g}, as the map", remedy))
 
 
 def _check_map(result: xr.Dataset, sums: Array, positive: Array, negative: Array) -> None:
@@ -158,11 +159,14 @@ def _inference(sums: Array, se: Array, degrees: float | None) -> dict[str, Array
 
 
 def _share(result: xr.Dataset, sums: Array) -> Array:
-    """Return sums over the score; NaN where the score cannot be told from 0 or the map does not sum to it."""
-    low, high = score_interval(result)
-    known = bool(result.attrs.get("complete")) & ((low > 0) | (high < 0))
-    score = np.where(known, read_values(result["score"]).astype(np.float64), np.nan)
-    return sums / score[:, None]
+    """Return sums over the map's total; NaN where that is a score that cannot be told from 0, or nothing fixed."""
+    total = closing_total(result)
+    if total is None:
+        return np.full(sums.shape, np.nan)
+    if result.attrs.get("complete"):
+        low, high = score_interval(result)
+        total = np.where((low > 0) | (high < 0), total, np.nan)
+    return np.asarray(sums / total[:, None])
 
 
 def roi_table(result: xr.Dataset, sets: Mapping[str, RoiSet] | None = None) -> pd.DataFrame:

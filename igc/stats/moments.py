@@ -8,7 +8,7 @@ rounding, also where the mean is large against the spread.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -194,6 +194,19 @@ class Moments:
         """Return some blocks, by position."""
         index = np.asarray(rows, dtype=np.int64)
         return Moments(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
+    def choose_scalars(self, chosen: Sequence[int]) -> Moments:
+        """Return the state of some scalars, by position; one may be chosen twice."""
+        index = list(chosen)
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Moments(
+            **{
+                **values,
+                "mean_scalars": self.mean_scalars[:, :, index],
+                "scalars": self.scalars[:, :, index][:, :, :, index],
+                "scalar_map": self.scalar_map[:, :, index],
+            }
+        )
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the state as named arrays, for a file."""

@@ -8,9 +8,10 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
-from igc.attribution.estimate import MapEstimate, combine_folds
+from igc.attribution.estimate import MapEstimate, combine_folds, fold_weights
 from igc.attribution.protocols import Method, Outcome
 from igc.attribution.scores import Scores
 from igc.errors import MethodError, explain
@@ -66,27 +67,27 @@ def assemble(
     sizes = [fold.scores.n_samples for fold in folds]
     fold_scores = np.stack([fold.scores.score for fold in folds])
     estimates = [fold.outcome.estimate for fold in folds]
-    value, sampling, estimator, score = combine_folds(estimates, sizes, fold_scores)
-    weights = _fold_weights(sizes, fold_scores)
+    defined = np.stack([_defined(fold, method) for fold in folds])
+    value, sampling, estimator = combine_folds(estimates, sizes, defined)
+    weights, score_weights = fold_weights(sizes, defined), fold_weights(sizes, ~np.isnan(fold_scores))
+    score = np.einsum("fk,fk->k", score_weights, np.nan_to_num(fold_scores))
     maps = {"attribution": value, "standard_error": sampling, "estimator_error": estimator}
     for name in folds[0].outcome.maps:
         maps[name] = np.einsum("fk,fkc->kc", weights, np.stack([np.nan_to_num(f.outcome.maps[name]) for f in folds]))
     names = list(target_names or [str(k) for k in range(len(score))])
-    complete = method.complete
-    if complete:
-        value[np.isnan(score)] = np.nan
-    variables: dict[str, Any] = {"score": ("target", np.where(np.isnan(weights).any(axis=0), np.nan, score))}
+    variables: dict[str, Any] = {"score": ("target", score)}
     variables |= {"score_fold": (("fold", "target"), fold_scores), "n_fold": ("fold", np.asarray(sizes))}
     variables |= _completeness(folds, weights)
     variables |= _unpacked(maps, shapes, dims, pool)
     coordinates: dict[str, Any] = {"target": np.asarray(names, dtype=object)}
     if rois:
-        summed, labels = _roi_sums(estimates, sizes, fold_scores, rois)
+        summed, labels = _roi_sums(estimates, sizes, defined, rois)
         variables |= summed
         coordinates |= labels
     evaluations = sum(fold.outcome.evaluations for fold in folds)
     described = {
-        "complete": complete,
+        "complete": method.complete,
+        "closes_to": method.closes_to or "",
         "signed": method.signed,
         "needs": method.needs,
         "source": method.source,
@@ -103,10 +104,13 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _fold_weights(sizes: Sequence[int], scores: Array) -> Array:
-    weights = np.where(np.isnan(scores), 0.0, np.asarray(sizes, dtype=np.float64)[:, None])
-    total = weights.sum(axis=0)
-    return np.asarray(np.divide(weights, total, out=np.full_like(weights, np.nan), where=total > 0))
+def _defined(fold: FoldResult, method: Method) -> npt.NDArray[np.bool_]:
+    """Return which targets have a map in a fold, and what it must sum to, (target,)."""
+    has_map = ~np.isnan(fold.outcome.estimate.value).all(axis=1)
+    if method.closes_to is None:
+        return np.asarray(has_map)
+    scores = fold.scores.of_predictions() if method.closes_to == "one" else fold.scores
+    return np.asarray(has_map & ~np.isnan(scores.score))
 
 
 def _completeness(folds: Sequence[FoldResult], weights: Array) -> dict[str, Any]:
@@ -154,14 +158,17 @@ def _pooled(maps: Array, pool: int) -> Array:
 
 
 def _roi_sums(
-    estimates: Sequence[MapEstimate], sizes: Sequence[int], scores: Array, rois: Mapping[str, RoiSet]
+    estimates: Sequence[MapEstimate],
+    sizes: Sequence[int],
+    defined: npt.NDArray[np.bool_],
+    rois: Mapping[str, RoiSet],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Sum every replicate and every jackknife map over the regions, so that their errors are known too."""
     matrix, table = indicator(rois)
     if matrix.shape[1] != estimates[0].value.shape[1]:
         seen, allowed = f"{matrix.shape[1]} components", f"{estimates[0].value.shape[1]}, as the inputs have"
         raise MethodError(explain("rois", seen, allowed, "define the ROI sets on these samples"))
-    value, sampling, estimator, _ = combine_folds([e.summed(matrix) for e in estimates], sizes, scores)
+    value, sampling, estimator = combine_folds([e.summed(matrix) for e in estimates], sizes, defined)
     dims = ("target", "roi")
     variables = {
         "roi_attribution": (dims, value),

@@ -16,7 +16,7 @@ def methods() -> pd.DataFrame:
     -------
     pandas.DataFrame
         Indexed by name: ``title``, ``needs`` ("gradient", "forward", "linear model" or "data"), ``complete`` (the map
-        sums to the score), ``signed``, ``source``, ``options``.
+        sums to the score), ``closes_to`` ("score", "one" or None), ``signed``, ``source``, ``options``.
     """
     rows = [
         {
@@ -24,6 +24,7 @@ def methods() -> pd.DataFrame:
             "title": method.title,
             "needs": method.needs,
             "complete": method.complete,
+            "closes_to": method.closes_to,
             "signed": method.signed,
             "source": method.source,
             "options": ", ".join(method.options),

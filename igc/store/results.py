@@ -4,12 +4,38 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from igc.errors import DataError, explain
-from igc.store.arrays import open_store, save_dataset
+from igc.store.arrays import open_store, read_values, save_dataset
 
-__all__ = ["open_result", "save_result"]
+__all__ = ["closing_total", "open_result", "save_result"]
+
+
+def closing_total(result: xr.Dataset) -> npt.NDArray[np.float64] | None:
+    """Return what the map of each target must sum to.
+
+    Parameters
+    ----------
+    result : xarray.Dataset
+        An attribution result.
+
+    Returns
+    -------
+    array (target,), optional
+        The score; or 1 for maps of what the model uses, NaN where the map is undefined; None where the method promises
+        no sum.
+    """
+    closes_to = result.attrs.get("closes_to", "score" if result.attrs.get("complete") else "")
+    if closes_to == "score":
+        return read_values(result["score"]).astype(np.float64)
+    if closes_to == "one":
+        maps = next(result[name] for name in result if str(name).startswith("attribution"))
+        first = read_values(maps[(slice(None), *[0] * (maps.ndim - 1))])
+        return np.where(np.isnan(first), np.nan, 1.0)
+    return None
 
 
 def save_result(result: xr.Dataset, path: str | Path) -> None:
