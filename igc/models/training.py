@@ -159,9 +159,9 @@ class _Loop(L.LightningModule):  # type: ignore[misc]
         optimizer = torch.optim.AdamW(
             self.module.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
         )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, training.learning_rate, total_steps=training.epochs * len(self.fit_batches) + 1, pct_start=0.25
-        )
+        # torch cannot make a cycle of fewer than eight steps
+        steps = max(8, training.epochs * len(self.fit_batches) + 1)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, training.learning_rate, steps, pct_start=0.25)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def loss(self, outputs: Tensor, responses: Tensor, smoothing: float) -> Tensor:

@@ -69,6 +69,10 @@ def test_an_image_network_refuses_vectors() -> None:
         build_architecture("convolutional_classifier", (64,), 2)
 
 
-def test_an_image_too_small_for_the_kernel_is_refused() -> None:
-    with pytest.raises(ModelError, match="arguments of convolutional_classifier"):
-        build_architecture("convolutional_classifier", (1, 1, 1), 2, {"kernel": 4, "channels": [2, 2, 2]})
+def test_a_complaint_of_the_architecture_becomes_one_line(scratch_name: str) -> None:
+    @register_architecture(scratch_name)
+    def own(input_shape: tuple[int, ...], n_targets: int, *, width: int = 3) -> nn.Module:
+        raise ValueError(f"width {width}\nis odd")
+
+    with pytest.raises(ModelError, match=r"arguments of of_a_test: .* width 5 is odd"):
+        build_architecture(scratch_name, (4,), 2, {"width": 5})

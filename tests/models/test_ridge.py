@@ -37,7 +37,7 @@ def test_weights_are_those_of_scikit_learn_with_the_alpha_of_each_target(tmp_pat
 def test_alphas_are_those_of_himalaya_in_primal_form(tmp_path: Path, p: int) -> None:
     source, x, y = stored(tmp_path, 90, p)
     inner = np.arange(90) % 5
-    params = {"warn": False, "progress_bar": False}
+    params = {"warn": False}
     peer = RidgeCV(alphas=GRID, fit_intercept=True, cv=PredefinedSplit(inner), solver_params=params).fit(x, y)
     np.testing.assert_allclose(fit_ridge(source, np.arange(90), inner, GRID).alphas, peer.best_alphas_)
 
