@@ -11,12 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from igc.attribution.correlation.null import NullMap
 from igc.attribution.estimate import MapEstimate, combine_folds, fold_weights
 from igc.attribution.protocols import Method, Outcome
 from igc.attribution.scores import Scores
 from igc.errors import MethodError, explain
 from igc.roi.sets import RoiSet, indicator
 from igc.stats.moments import Array
+from igc.steps.resampled import map_reliability, null_variables, roi_variables, score_variables
 
 __all__ = ["FoldResult", "assemble"]
 
@@ -27,6 +29,7 @@ class FoldResult:
 
     scores: Scores
     outcome: Outcome
+    null: NullMap | None = None
 
 
 def assemble(
@@ -77,12 +80,14 @@ def assemble(
     names = list(target_names or [str(k) for k in range(len(score))])
     variables: dict[str, Any] = {"score": ("target", score)}
     variables |= {"score_fold": (("fold", "target"), fold_scores), "n_fold": ("fold", np.asarray(sizes))}
+    variables |= score_variables([fold.scores for fold in folds], score_weights)
+    variables |= map_reliability(estimates, weights, int(attributes.get("seed", 0)))
     variables |= _completeness(folds, weights)
     variables |= _unpacked(maps, shapes, dims, pool)
     coordinates: dict[str, Any] = {"target": np.asarray(names, dtype=object)}
     if rois:
         summed, labels = _roi_sums(estimates, sizes, defined, rois)
-        variables |= summed
+        variables |= summed | null_variables([fold.null for fold in folds], weights)
         coordinates |= labels
     evaluations = sum(fold.outcome.evaluations for fold in folds)
     described = {
@@ -168,12 +173,14 @@ def _roi_sums(
     if matrix.shape[1] != estimates[0].value.shape[1]:
         seen, allowed = f"{matrix.shape[1]} components", f"{estimates[0].value.shape[1]}, as the inputs have"
         raise MethodError(explain("rois", seen, allowed, "define the ROI sets on these samples"))
-    value, sampling, estimator = combine_folds([e.summed(matrix) for e in estimates], sizes, defined)
+    sums = [e.summed(matrix) for e in estimates]
+    value, sampling, estimator = combine_folds(sums, sizes, defined)
     dims = ("target", "roi")
     variables = {
         "roi_attribution": (dims, value),
         "roi_standard_error": (dims, sampling),
         "roi_estimator_error": (dims, estimator),
+        **roi_variables(sums),
     }
     coordinates = {
         name: ("roi", table[name].to_numpy(dtype=object if name != "roi_index" else np.int64))

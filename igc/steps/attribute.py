@@ -22,6 +22,8 @@ from igc.config import MethodSettings
 from igc.errors import MethodError, ShapeError, explain
 from igc.roi.sets import RoiSet, open_rois, parse_rois
 from igc.steps.assemble import FoldResult, assemble
+from igc.steps.matching import check_match
+from igc.steps.nulls import NullSettings, plan_null
 from igc.steps.progress import Reporter
 from igc.steps.solving import (
     Run,
@@ -104,7 +106,10 @@ def attribute(
     progress : bool
         Whether to show progress with the time left.
     **options
-        ``batch_size``, ``block_size``, ``summary``, and further options of the method.
+        ``batch_size``, ``block_size``, ``summary``, and further options of the method. ``permutations`` of the
+        responses for a null of the ROI sums (0: none; default: 199 for ``igc`` with the data as baseline, where
+        whole units can be exchanged), ``exchange`` (a label a sample: the units inside groups that are permuted),
+        ``null_points`` (gradient points a sample spent on it: 1, and up to 16 where samples are few).
 
     Returns
     -------
@@ -112,7 +117,9 @@ def attribute(
         ``attribution``, ``standard_error`` (of sampling the samples), ``estimator_error`` (of the points left out):
         (target, *input dims), with the suffix ``_<number>`` where there are several inputs; ``score``,
         ``completeness_error`` (gap of the map before closure), ``completeness_standard_error``: (target);
-        ``roi_attribution``, ``roi_standard_error``, ``roi_estimator_error``: (target, roi).
+        ``roi_attribution``, ``roi_standard_error``, ``roi_estimator_error``: (target, roi);
+        ``roi_without_group``, ``score_without_group``: without each group block in turn; ``roi_null``
+        (permutation, target, roi): under permuted responses.
 
     Raises
     ------
@@ -128,7 +135,8 @@ def attribute(
             raise ShapeError(explain("groups", given.shape, (source.n_samples,), "give one label a sample"))
         labels = given[source.order]
     chosen = choose_device(device)
-    extra = dict(options)
+    null, extra = NullSettings.split(options)
+    sets = parse_rois(rois, source.input_shapes[0])
     problem = Problem(
         Outputs(model, output, None if targets is None else tuple(targets)),
         source,
@@ -154,16 +162,20 @@ def attribute(
         run = Run(
             execution, lambda label: None if checkpoint is None else Partials(checkpoint, digest(key, label)), reporter
         )
-        solved = solve(problem, entry, method_options, run, n_targets)
+        request = plan_null(
+            null.in_order(source.order), entry, method_options, sets, n_targets, source.n_samples, labels, source.order
+        )
+        solved = solve(problem, entry, method_options, run, n_targets, request)
     component = tuple(dims or component_dims(len(source.input_shapes[0])))
     attributes = {"method": method, "output": output, "seed": seed, "baselines": _described(baselines)}
+    attributes["groups_digest"] = digest(problem.groups[np.argsort(source.order)].tolist())
     dataset = assemble(
         [FoldResult(*solved)] if solved else [],
         entry,
         source.input_shapes,
         component,
         names,
-        parse_rois(rois, source.input_shapes[0]),
+        sets,
         attributes,
         pool,
     )
@@ -243,9 +255,11 @@ def attribute_files(
     sets: Mapping[str, RoiSet] = open_rois(rois) if rois is not None else {}
     chosen = choose_device(device)
     digests = {"samples_digest": store_digest(samples), "model_digest": _file_digest(model / "model.safetensors")}
+    check_match(model, samples, dataset, digests["samples_digest"], settings.output)
     key = digest(*digests.values(), settings.model_dump_json(), seed)
-    options = Options(settings.baselines, settings.points, settings.tolerance, settings.summary, settings.options)
-    solved, kept = [], []
+    null, extra = NullSettings.split(settings.options)
+    options = Options(settings.baselines, settings.points, settings.tolerance, settings.summary, extra)
+    solved, kept, blocks = [], [], []
     with local_cluster(workers) as execution, Reporter(progress, f"{model.name} {entry.name}") as reporter:
         for fold in range(int(description["folds"])):
 
@@ -257,7 +271,12 @@ def attribute_files(
 
             problem = _stored_problem(samples, dataset, model, fold, settings, seed, chosen)
             run = Run(execution, partials, reporter, share)
-            solved.append(solve(problem, entry, options, run, check_targets(problem)))
+            n_targets, groups = check_targets(problem), dataset["group"].values
+            rows = np.flatnonzero(dataset["fold"].values == fold)
+            asked, labels, order = null.of_store(dataset, rows), groups[rows], dataset["sample_id"].values[rows]
+            request = plan_null(asked, entry, options, sets, n_targets, problem.n_samples, labels, order)
+            blocks.append(problem.groups)
+            solved.append(solve(problem, entry, options, run, n_targets, request))
     results = [FoldResult(*parts) for parts in solved if parts is not None]
     if len(results) < len(solved):
         return
@@ -270,6 +289,7 @@ def attribute_files(
         "output": settings.output,
         "seed": seed,
         "baselines": _described(settings.baselines),
+        "groups_digest": digest(*(block.tolist() for block in blocks)),
     }
     dims = tuple(str(dim) for dim in dataset["inputs"].dims[1:])
     names = [str(name) for name in dataset["target"].values]

@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from igc.attribution.correlation.null import NullMap
 from igc.attribution.problem import Problem, score_unit
 from igc.attribution.protocols import Method, Options, Outcome, Work
 from igc.attribution.registry import build
 from igc.attribution.scores import Scores
 from igc.errors import MethodError, ShapeError, explain
 from igc.stats.moments import Moments
+from igc.steps.nulls import NullRequest, region_null
 from igc.steps.progress import Reporter
 from igc.streaming import Execution, Partials, compute_share, reduce_units
 
@@ -162,8 +164,8 @@ def _per_task(n_units: int) -> int:
 
 
 def solve(
-    problem: Problem, method: Method, options: Options, run: Run, n_targets: int
-) -> tuple[Scores, Outcome] | None:
+    problem: Problem, method: Method, options: Options, run: Run, n_targets: int, request: NullRequest | None = None
+) -> tuple[Scores, Outcome, NullMap | None] | None:
     """Score the samples, then add work until the method has enough; None if only a share was computed."""
     n_groups = int(problem.groups.max()) + 1
     size = n_groups * n_targets * problem.n_components * 8
@@ -172,15 +174,22 @@ def solve(
     moments = run.reduce(n_blocks, partial(score_unit, problem, resolved), Moments, "scores")
     scores = Scores(moments)
     attribution = build(method.name, problem, scores, options)
+    null = None if request is None else region_null(request, problem, scores, attribution)
     state: Any = None
     while (work := attribution.plan(state)) is not None:
         if run.share is not None:
             run.keep(work)
+            if null is not None:
+                run.keep(null.work())
             return None
         added = run.reduce(work.n_units, work.unit, work.kind, work.label)
         state = added if state is None else state.merge(added)
         run.reporter.precision(attribution.precision(state))
-    return scores, attribution.finish(state)
+    if null is None:
+        return scores, attribution.finish(state), None
+    extra = null.work()
+    permuted = null.finish(run.reduce(extra.n_units, extra.unit, extra.kind, extra.label))
+    return scores, attribution.finish(state), permuted
 
 
 def check_targets(problem: Problem) -> int:

@@ -68,6 +68,10 @@ class StoreSource:
             return (self._held["inputs"][rows],), self._held["responses"][rows]
         return (_rows(opened["inputs"], self.rows[rows]),), _rows(opened["responses"], self.rows[rows])
 
+    def read_responses(self, rows: Rows) -> npt.NDArray[Any]:
+        """Return responses (row, target)."""
+        return _rows(_opened(self.path)["responses"], self.rows[rows])
+
 
 def _rows(array: xr.DataArray, rows: Rows) -> npt.NDArray[Any]:
     """Read rows in any order by the stretches of consecutive ones, so that each chunk is read once."""
@@ -113,8 +117,11 @@ class ArraySource:
         """Return inputs (row, ...) and responses (row, target)."""
         chosen = self.order[rows]
         inputs = tuple(_numpy(_take(x, chosen)) for x in self.inputs)
-        responses = _numpy(_take(self.responses, chosen))
-        return inputs, responses.reshape(len(chosen), -1)
+        return inputs, self.read_responses(rows)
+
+    def read_responses(self, rows: Rows) -> npt.NDArray[Any]:
+        """Return responses (row, target)."""
+        return _numpy(_take(self.responses, self.order[rows])).reshape(len(rows), -1)
 
 
 def _take(array: Any, rows: Rows) -> Any:

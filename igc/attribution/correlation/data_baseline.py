@@ -60,6 +60,11 @@ class DataBaselineCorrelation:
     def _pilot(self) -> tuple[Array, int]:
         return pilot_gradient(self.problem, len(self.scores.scale))
 
+    @property
+    def pilot(self) -> Array:
+        """Gradient of the control variate, (target, component)."""
+        return self._pilot[0]
+
     def plan(self, state: PairState | None) -> Work | None:
         """Return the replicates to add."""
         done = 0 if state is None else len(state.moments.block)
