@@ -80,6 +80,8 @@ SOURCES = {
         "attribution",
         "roi/sets.py",
         "steps/assemble.py",
+        "steps/nulls.py",
+        "steps/matching.py",
         "steps/progress.py",
         "steps/solving.py",
         "steps/sources.py",
