@@ -20,7 +20,7 @@ DEVELOPMENT = [Requirement(line) for line in PROJECT["dependency-groups"]["dev"]
 # what conda calls a package of another name on the package index
 CONDA_NAMES = {"torch": "pytorch"}
 # what a package is imported as, where its name does not say so
-IMPORT_NAMES = {"pyyaml": "yaml", "scikit-learn": "sklearn"}
+IMPORT_NAMES = {"google-crc32c": "google_crc32c", "pyyaml": "yaml", "scikit-learn": "sklearn"}
 
 
 def pins() -> dict[str, Version]:

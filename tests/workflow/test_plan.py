@@ -1,5 +1,6 @@
 import re
 from pathlib import Path
+from typing import Any
 
 import grimp
 import pytest
@@ -83,10 +84,11 @@ def test_a_wrong_configuration_is_refused_before_any_job(
 def sources_of_steps() -> dict[str, list[str]]:
     """Return the table of sources in common.smk."""
     text = (ROOT / "workflow" / "rules" / "common.smk").read_text(encoding="utf-8")
-    table = text[text.index("GROUND = ") : text.index("def code_digest")]
-    names: dict[str, dict[str, list[str]]] = {}
-    exec(table, {}, names)
-    return names["SOURCES"]
+    table = text[text.index("VERBS = ") : text.index("def code_digest")]
+    names: dict[str, Any] = {"ROOT": ROOT}
+    exec(table, names)
+    sources: dict[str, list[str]] = names["SOURCES"]
+    return sources
 
 
 @pytest.mark.parametrize("step", sorted(sources_of_steps()))
