@@ -1,4 +1,4 @@
-"""Networks against linear models, region by region, on the scale of the score."""
+"""Two models region by region, on the scale of the score: networks against linear models above all."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import xarray as xr
-from scipy import stats
 
+from igc.comparison.reliability import fold_weights_of, groups_of
+from igc.stats.inference import paired_error, t_interval, two_sided
 from igc.store.arrays import read_values
 
-__all__ = ["COLUMNS", "deep_against_linear"]
+__all__ = ["COLUMNS", "deep_against_linear", "roi_difference", "same_samples"]
 
 COLUMNS = (
     *("set", "index", "roi", "target", "network", "network_se", "linear", "linear_se"),
-    *("difference", "difference_se", "z", "p", "network_score", "linear_score"),
+    *("difference", "difference_se", "ci_low", "ci_high", "z", "p", "paired", "network_score", "linear_score"),
 )
 """Columns of the table of :func:`deep_against_linear`."""
+
+Array = npt.NDArray[np.float64]
 
 
 def _shared(a: xr.Dataset, b: xr.Dataset, coordinate: str) -> tuple[list[Any], list[int], list[int]]:
@@ -28,10 +31,82 @@ def _shared(a: xr.Dataset, b: xr.Dataset, coordinate: str) -> tuple[list[Any], l
     return labels, [first[label] for label in labels], [second[label] for label in labels]
 
 
-def _errors(result: xr.Dataset, targets: list[int], rois: list[int]) -> npt.NDArray[np.float64]:
-    if "roi_standard_error" not in result:
+def _values(result: xr.Dataset, name: str, targets: list[int], rois: list[int]) -> Array:
+    if name not in result:
         return np.full((len(targets), len(rois)), np.nan)
-    return read_values(result["roi_standard_error"]).astype(np.float64)[np.ix_(targets, rois)]
+    return read_values(result[name]).astype(np.float64)[np.ix_(targets, rois)]
+
+
+def same_samples(a: xr.Dataset, b: xr.Dataset) -> bool:
+    """Return whether two results leave out the same groups of the same samples, so that they can be paired."""
+    for name in ("samples_digest", "groups_digest"):
+        if a.attrs.get(name) != b.attrs.get(name):
+            return False
+    both = all("roi_without_group" in result and "groups_digest" in result.attrs for result in (a, b))
+    return both and a["roi_without_group"].shape[:2] == b["roi_without_group"].shape[:2]
+
+
+def _paired(a: xr.Dataset, b: xr.Dataset, targets: tuple[list[int], ...], rois: tuple[list[int], ...]) -> Array:
+    """Return the error of the difference, from leaving out the same groups in both."""
+    parts, noises = [], []
+    for result, k, r in zip((a, b), targets, rois, strict=True):
+        weights = fold_weights_of(result)[:, k, None]
+        parts.append([w * rows[:, k][:, :, r] for w, rows in zip(weights, groups_of(result), strict=True)])
+        noises.append(weights * read_values(result["roi_fold_error"]).astype(np.float64)[:, k][:, :, r])
+    errors = [
+        paired_error(first, second, (noises[0][fold], noises[1][fold]))
+        for fold, (first, second) in enumerate(zip(*parts, strict=True))
+    ]
+    return np.asarray(np.sqrt(np.sum(np.square(errors), axis=0)))
+
+
+def roi_difference(first: xr.Dataset, second: xr.Dataset) -> pd.DataFrame:
+    """Compare the ROI sums of two models, or of two methods that sum to the score.
+
+    Parameters
+    ----------
+    first, second : xarray.Dataset
+        Attribution results with the same ROI sets.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each region and target both have: ``set``, ``index``, ``roi``, ``target``, ``first``, ``first_se``,
+        ``second``, ``second_se``, ``difference``, ``difference_se``, the 95 % interval ``ci_low`` to ``ci_high``,
+        ``z``, two-sided ``p``, ``paired``, ``first_score`` and ``second_score``. Where both were made on the same
+        samples with the same groups, ``difference_se`` is of the paired jackknife, which leaves the same group out of
+        both, so that what all models find hard or easy in a group cancels (``paired``); else the errors are taken as
+        independent. Empty where either has no ROI sums.
+    """
+    columns = [name.replace("network", "first").replace("linear", "second") for name in COLUMNS]
+    if "roi_attribution" not in first or "roi_attribution" not in second:
+        return pd.DataFrame(columns=columns)
+    target_names, *targets = _shared(first, second, "target")
+    _, *rois = _shared(first, second, "roi")
+    values: dict[str, Any] = {}
+    variance: Any = 0.0
+    for side, (key, result) in enumerate((("first", first), ("second", second))):
+        values[key] = _values(result, "roi_attribution", targets[side], rois[side])
+        values[f"{key}_se"] = _values(result, "roi_standard_error", targets[side], rois[side])
+        noise = np.nan_to_num(_values(result, "roi_estimator_error", targets[side], rois[side]))
+        variance = variance + values[f"{key}_se"] ** 2 + noise**2
+        scores = read_values(result["score"]).astype(np.float64)[targets[side]]
+        values[f"{key}_score"] = np.repeat(scores[:, np.newaxis], len(rois[side]), axis=1)
+    paired = same_samples(first, second)
+    error = _paired(first, second, tuple(targets), tuple(rois)) if paired else np.sqrt(variance)
+    degrees = [float(result.attrs.get("degrees_of_freedom", np.inf)) for result in (first, second)]
+    least = min(degrees)
+    values["difference"] = values["first"] - values["second"]
+    values["difference_se"] = np.where(error > 0, error, np.nan)
+    values["ci_low"], values["ci_high"] = t_interval(values["difference"], values["difference_se"], least)
+    values["z"] = values["difference"] / values["difference_se"]
+    values["p"] = two_sided(values["z"], least)
+    table = pd.DataFrame({key: value.reshape(-1) for key, value in values.items()})
+    for column, variable in (("set", "roi_set"), ("index", "roi_index"), ("roi", "roi_name")):
+        table[column] = np.tile(first[variable].values[rois[0]], len(target_names))
+    table["target"] = np.repeat(np.asarray(target_names, dtype=object), len(rois[0]))
+    table["paired"] = paired
+    return table[columns]
 
 
 def deep_against_linear(network: xr.Dataset, linear: xr.Dataset) -> pd.DataFrame:
@@ -47,29 +122,7 @@ def deep_against_linear(network: xr.Dataset, linear: xr.Dataset) -> pd.DataFrame
     Returns
     -------
     pandas.DataFrame
-        A row for each region and target both have, with :data:`COLUMNS`. ``difference_se`` takes the two errors as
-        independent. Both models are scored on the same samples, which usually makes their errors go together, so that
-        it is too large rather than too small; a paired resampling would be sharper. ``z`` and ``p`` (two-sided,
-        normal) rest on it. Empty where either has no ROI sums.
+        A row for each region and target both have, with :data:`COLUMNS`; see :func:`roi_difference`.
     """
-    if "roi_attribution" not in network or "roi_attribution" not in linear:
-        return pd.DataFrame(columns=list(COLUMNS))
-    target_names, *targets = _shared(network, linear, "target")
-    _, *rois = _shared(network, linear, "roi")
-    values: dict[str, npt.NDArray[np.float64]] = {}
-    for side, (key, result) in enumerate((("network", network), ("linear", linear))):
-        sums = read_values(result["roi_attribution"]).astype(np.float64)
-        values[key] = sums[np.ix_(targets[side], rois[side])]
-        values[f"{key}_se"] = _errors(result, targets[side], rois[side])
-        scores = read_values(result["score"]).astype(np.float64)[targets[side]]
-        values[f"{key}_score"] = np.repeat(scores[:, np.newaxis], len(rois[side]), axis=1)
-    values["difference"] = values["network"] - values["linear"]
-    error = np.hypot(values["network_se"], values["linear_se"])
-    values["difference_se"] = np.where(error > 0, error, np.nan)
-    values["z"] = values["difference"] / values["difference_se"]
-    values["p"] = 2 * stats.norm.sf(np.abs(values["z"]))
-    table = pd.DataFrame({key: value.reshape(-1) for key, value in values.items()})
-    for column, variable in (("set", "roi_set"), ("index", "roi_index"), ("roi", "roi_name")):
-        table[column] = np.tile(network[variable].values[rois[0]], len(target_names))
-    table["target"] = np.repeat(np.asarray(target_names, dtype=object), len(rois[0]))
-    return table[list(COLUMNS)]
+    table = roi_difference(network, linear)
+    return table.set_axis(list(COLUMNS), axis=1)

@@ -9,14 +9,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import xarray as xr
-from scipy import stats
 
 from igc.errors import DataError, explain
 from igc.roi.sets import RoiSet, region_sums, region_table
+from igc.stats.inference import false_discovery, fisher_interval, t_interval, two_sided
+from igc.stats.permutation import PermutationTest, max_t, without_noise
 from igc.store.arrays import read_values
 from igc.store.results import closing_total
 
-__all__ = ["CLOSURE_TOLERANCE", "COLUMNS", "benjamini_hochberg", "roi_table", "score_interval"]
+__all__ = ["CLOSURE_TOLERANCE", "COLUMNS", "roi_table", "score_interval"]
 
 Array = npt.NDArray[np.float64]
 
@@ -27,30 +28,9 @@ CLOSURE_TOLERANCE = 1e-6
 
 COLUMNS = (
     *("set", "index", "roi", "target", "n_components", "attribution", "se", "estimator_error", "ci_low", "ci_high"),
-    *("z", "p", "q", "positive", "negative", "share"),
+    *("z", "p", "q", "positive", "negative", "share", "q_by", "z_null", "p_null", "p_fwe"),
 )
 """Columns of the ROI table."""
-
-
-def benjamini_hochberg(p: npt.ArrayLike) -> Array:
-    """Return false discovery rates after Benjamini & Hochberg (1995).
-
-    Parameters
-    ----------
-    p : array (...)
-        Probabilities; those that are not finite are left out of the count.
-
-    Returns
-    -------
-    array (...)
-        The q values; NaN where ``p`` is not finite.
-    """
-    values = np.asarray(p, dtype=np.float64)
-    q = np.full(values.shape, np.nan)
-    known = np.isfinite(values)
-    if known.any():
-        q[known] = stats.false_discovery_control(values[known], method="bh")
-    return q
 
 
 def score_interval(result: xr.Dataset, level: float = 0.95) -> tuple[Array, Array]:
@@ -59,8 +39,9 @@ def score_interval(result: xr.Dataset, level: float = 0.95) -> tuple[Array, Arra
     Parameters
     ----------
     result : xarray.Dataset
-        An attribution result. Its ``score_standard_error`` is used where it has one, else the Fisher transform with
-        the number of samples (``n_fold``), which takes samples as independent.
+        An attribution result. Its ``score_standard_error`` (of the jackknife over groups) is used where it has one,
+        with t quantiles; else the Fisher transform with the number of samples (``n_fold``), which takes samples as
+        independent.
     level : float
         Probability that the interval covers.
 
@@ -70,14 +51,10 @@ def score_interval(result: xr.Dataset, level: float = 0.95) -> tuple[Array, Arra
         NaN where the score is not known.
     """
     score = read_values(result["score"]).astype(np.float64)
-    width = float(stats.norm.ppf(0.5 + level / 2))
     if "score_standard_error" in result:
-        error = width * read_values(result["score_standard_error"]).astype(np.float64)
-        return score - error, score + error
-    n = float(np.sum(result["n_fold"].values)) if "n_fold" in result else 0.0
-    error_z = width / np.sqrt(n - 3) if n > 3 else np.inf
-    centre = np.arctanh(np.clip(score, -1 + 1e-15, 1 - 1e-15))
-    return np.tanh(centre - error_z), np.tanh(centre + error_z)
+        error = read_values(result["score_standard_error"]).astype(np.float64)
+        return t_interval(score, error, result.attrs.get("degrees_of_freedom"), level)
+    return fisher_interval(score, float(np.sum(result["n_fold"].values)) if "n_fold" in result else 0.0, level)
 
 
 def _labels(result: xr.Dataset, sets: Mapping[str, RoiSet] | None) -> pd.DataFrame:
@@ -148,14 +125,23 @@ def _check_map(result: xr.Dataset, sums: Array, positive: Array, negative: Array
         raise DataError(explain(_name(result), seen, "sums over the same regions", "run `igc attribute` again"))
 
 
-def _inference(sums: Array, se: Array, degrees: float | None) -> dict[str, Array]:
+def _inference(sums: Array, se: Array, noise: Array, degrees: float | None) -> dict[str, Array]:
     """Return 95 % intervals, z and two-sided p, each (target, roi); NaN without a standard error."""
-    finite = degrees is not None and np.isfinite(degrees) and degrees > 0
-    law: Any = stats.t(degrees) if finite else stats.norm()
     se = np.where(se > 0, se, np.nan)
-    z = sums / se
-    half = float(law.ppf(0.975)) * se
-    return {"se": se, "ci_low": sums - half, "ci_high": sums + half, "z": z, "p": 2 * law.sf(np.abs(z))}
+    # the sum at hand misses the truth by both errors, which are independent
+    both = np.hypot(se, np.nan_to_num(noise))
+    low, high = t_interval(sums, both, degrees)
+    return {"se": se, "ci_low": low, "ci_high": high, "z": sums / both, "p": two_sided(sums / both, degrees)}
+
+
+def _null_test(result: xr.Dataset, sums: Array, noise: Array, inside: npt.NDArray[np.bool_]) -> PermutationTest:
+    """Test the regions of a set and all targets, as one family, against the null of permuted responses."""
+    if "roi_null" not in result:
+        none = np.full((len(sums), int(inside.sum())), np.nan)
+        return PermutationTest(none, none, none)
+    null = read_values(result["roi_null"]).astype(np.float64)[:, :, inside]
+    more = np.nan_to_num(_variable(result, "roi_null_error", noise.shape)[:, inside])
+    return max_t(sums[:, inside], without_noise(null, more, np.nan_to_num(noise[:, inside])))
 
 
 def _share(result: xr.Dataset, sums: Array) -> Array:
@@ -185,9 +171,12 @@ def roi_table(result: xr.Dataset, sets: Mapping[str, RoiSet] | None = None) -> p
     pandas.DataFrame
         A row for each set, target and region, the rest (index 0) last, with :data:`COLUMNS`: the signed sum
         ``attribution``; ``se``, its standard error of sampling; ``estimator_error``; the 95 % interval ``ci_low``
-        to ``ci_high`` (t quantiles where the result says its ``degrees_of_freedom``); ``z``; ``p`` (two-sided);
-        ``q`` (Benjamini-Hochberg over the regions and targets of the set); the sums of ``positive`` and ``negative``
-        components; ``share`` of the score, NaN where the score's interval contains 0. What is not known is NaN.
+        to ``ci_high`` (of both errors; t quantiles where the result says its ``degrees_of_freedom``); ``z``, the sum
+        over both errors; ``p`` (two-sided); ``q`` (Benjamini-Hochberg over the regions and targets of the set); the
+        sums of ``positive`` and ``negative`` components; ``share`` of the score, NaN where the score's interval
+        contains 0; ``q_by`` (Benjamini-Yekutieli, whatever the dependence); and where responses were permuted:
+        ``z_null``, in standard deviations of the null, ``p_null``, and ``p_fwe``, the family-wise probability over the
+        regions and targets of the set (max-T). What is not known is NaN.
 
     Raises
     ------
@@ -206,15 +195,19 @@ def roi_table(result: xr.Dataset, sets: Mapping[str, RoiSet] | None = None) -> p
     else:
         sums = positive + negative
     _check_closure(result, labels, sums)
-    values = _inference(sums, _variable(result, "roi_standard_error", shape), result.attrs.get("degrees_of_freedom"))
+    noise = _variable(result, "roi_estimator_error", shape)
+    error = _variable(result, "roi_standard_error", shape)
+    values = _inference(sums, error, noise, result.attrs.get("degrees_of_freedom"))
     values |= {"attribution": sums, "positive": positive, "negative": negative, "share": _share(result, sums)}
-    values["estimator_error"] = _variable(result, "roi_estimator_error", shape)
-    values["q"] = np.full(shape, np.nan)
+    values["estimator_error"] = noise
     blocks = []
     for name in dict.fromkeys(labels["roi_set"]):
         inside = (labels["roi_set"] == name).to_numpy()
-        values["q"][:, inside] = benjamini_hochberg(values["p"][:, inside])
-        blocks.append(_block(labels[inside], targets, {key: value[:, inside] for key, value in values.items()}))
+        own = {key: value[:, inside] for key, value in values.items()}
+        test = _null_test(result, sums, noise, inside)
+        own |= {"q": false_discovery(own["p"]), "q_by": false_discovery(own["p"], "by")}
+        own |= {"z_null": test.z, "p_null": test.p, "p_fwe": test.p_family}
+        blocks.append(_block(labels[inside], targets, own))
     return pd.concat(blocks, ignore_index=True) if blocks else pd.DataFrame(columns=list(COLUMNS))
 
 

@@ -137,7 +137,7 @@ def exchange_units(
     for rows in sorted(members, key=lambda rows: int(times[rows[0]])):
         found.setdefault((int(strata[rows[0]]), len(rows)), []).append(rows)
     classes = tuple(np.stack(found[name]) for name in sorted(found) if len(found[name]) > 1)
-    result = Exchange(classes, n_samples, int(times.min(initial=0)))
+    result = Exchange(classes, n_samples, int(times.min()) if n_samples else 0)
     if result.log_arrangements < math.log(MIN_ARRANGEMENTS) - 1e-9:
         seen = f"{round(math.exp(result.log_arrangements))} possible permutations"
         remedy = "name smaller units with exchange=, or set permutations=0"

@@ -11,8 +11,8 @@ from igc.attribution.correlation.null import NullMap
 from igc.attribution.estimate import MapEstimate
 from igc.attribution.scores import Scores
 from igc.stats.correlation import correlation, correlation_scale, jackknife_error
-from igc.stats.inference import split_half_reliability
 from igc.stats.moments import Array
+from igc.stats.resampling import split_half_reliability
 
 __all__ = ["map_reliability", "null_variables", "roi_variables", "score_variables"]
 

@@ -1,15 +1,14 @@
 import nibabel
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from nilearn.maskers import NiftiLabelsMasker
 from scipy import stats
 
 from igc.errors import DataError
 from igc.roi import aggregate as module
-from igc.roi.aggregate import COLUMNS, benjamini_hochberg, roi_table, score_interval
+from igc.roi.aggregate import COLUMNS, roi_table, score_interval
 from igc.roi.sets import from_labels, from_masks
+from igc.stats.permutation import max_t
 from tests.roi.synthetic import make_result
 
 SHAPE = (1, 6, 8)
@@ -37,16 +36,17 @@ def test_rows_hold_the_engines_sums_and_errors() -> None:
     assert row["negative"] == pytest.approx(inside[inside < 0].sum(), abs=1e-12)
     assert row["se"] == error
     assert row["estimator_error"] == 0.01
-    assert row["z"] == pytest.approx(inside.sum() / error)
+    both = np.hypot(error, 0.01)
+    assert row["z"] == pytest.approx(inside.sum() / both)
     assert row["p"] == pytest.approx(2 * stats.norm.cdf(-abs(row["z"])))
     assert [row["ci_low"], row["ci_high"]] == pytest.approx(
-        [inside.sum() - 1.959963985 * error, inside.sum() + 1.959963985 * error]
+        [inside.sum() - 1.959963985 * both, inside.sum() + 1.959963985 * both]
     )
 
 
 def test_intervals_use_t_quantiles_where_degrees_of_freedom_are_known() -> None:
     table = roi_table(make_result(SHAPE, SETS, degrees_of_freedom=11), SETS)
-    half = (table["ci_high"] - table["ci_low"]) / 2 / table["se"]
+    half = (table["ci_high"] - table["ci_low"]) / 2 / np.hypot(table["se"], table["estimator_error"])
     np.testing.assert_allclose(half, 2.200985160, rtol=1e-8)
     np.testing.assert_allclose(table["p"], 2 * stats.t(11).cdf(-table["z"].abs()))
 
@@ -106,21 +106,44 @@ def test_an_empty_region_has_no_error_and_no_test() -> None:
     assert np.isnan([row["se"], row["z"], row["p"], row["q"]]).all()
 
 
-@settings(max_examples=40, deadline=None)
-@given(p=st.lists(st.floats(0, 1) | st.just(float("nan")), max_size=30))
-def test_false_discovery_rates_equal_a_slow_definition(p: list[float]) -> None:
-    known = [value for value in p if value == value]
-    expected = []
-    for value in p:
-        candidates = [other * len(known) / sum(v <= other for v in known) for other in known if other >= value]
-        expected.append(min(1.0, *candidates) if value == value else float("nan"))
-    np.testing.assert_allclose(benjamini_hochberg(p), np.asarray(expected, dtype=float), rtol=1e-12, atol=1e-300)
-
-
 def test_false_discovery_is_controlled_over_regions_and_targets_of_each_set() -> None:
     table = roi_table(make_result(SHAPE, SETS), SETS)
     for _, rows in table.groupby("set"):
         np.testing.assert_allclose(rows["q"], stats.false_discovery_control(rows["p"]))
+        np.testing.assert_allclose(rows["q_by"], stats.false_discovery_control(rows["p"], method="by"))
+
+
+def test_each_set_and_all_targets_are_one_family_against_the_null() -> None:
+    result = make_result(SHAPE, SETS)
+    observed = result["roi_attribution"].values
+    null = 0.03 * np.random.default_rng(1).normal(size=(199, *observed.shape))
+    noise = np.zeros(observed.shape)
+    result = result.assign(roi_null=(("permutation", "target", "roi"), null))
+    result = result.assign(roi_null_error=(("target", "roi"), noise))
+    result["roi_estimator_error"][:] = 0.0
+    table = roi_table(result, SETS)
+    for name, inside in (("areas", slice(0, 5)), ("sides", slice(5, 7))):
+        rows = table[table["set"] == name]
+        test = max_t(observed[:, inside], null[:, :, inside])
+        np.testing.assert_allclose(rows["z_null"], test.z.reshape(-1))
+        np.testing.assert_allclose(rows["p_null"], test.p.reshape(-1))
+        np.testing.assert_allclose(rows["p_fwe"], test.p_family.reshape(-1))
+    assert roi_table(make_result(SHAPE, SETS), SETS)[["z_null", "p_null", "p_fwe"]].isna().all().all()
+
+
+def test_the_noise_of_the_null_is_exchanged_for_that_of_the_sums() -> None:
+    result = make_result(SHAPE, SETS)
+    null = 0.05 * np.random.default_rng(1).normal(size=(199, *result["roi_attribution"].shape))
+    clean, noisy = (
+        roi_table(
+            result.assign(
+                roi_null=(("permutation", "target", "roi"), null),
+                roi_null_error=(("target", "roi"), np.full(null.shape[1:], error)),
+            )
+        )["z_null"]
+        for error in (0.01, 0.03)
+    )
+    np.testing.assert_allclose((clean / noisy).median(), np.sqrt(1 - (0.03**2 - 0.01**2) / 0.05**2), rtol=0.03)
 
 
 def test_the_share_is_blank_where_the_score_may_be_zero() -> None:
