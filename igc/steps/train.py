@@ -44,6 +44,10 @@ class _Study:
     @classmethod
     def open(cls, path: Path) -> _Study:
         samples = open_samples(path)
+        missing = [name for name in ("folds", "target_type") if name not in samples.attrs]
+        if missing:
+            seen, remedy = f"no {', '.join(missing)}", "make the samples again with `igc preprocess`"
+            raise DataError(explain(path, seen, "a samples store with its attributes", remedy))
         folds, groups = (samples[name].values.astype(np.int64) for name in ("fold", "group"))
         held = np.unique(folds[folds >= 0])
         if len(held) != int(samples.attrs["folds"]) or not np.array_equal(held, np.arange(len(held))):

@@ -17,6 +17,7 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from igc.errors import ChecksumError, MissingFileError, StoreError, explain
 from igc.store.atomic import replacing
+from igc.store.checked import CheckedStore
 
 __all__ = [
     "CHUNK_BYTES",
@@ -84,6 +85,8 @@ class StoreWriter:
             compressors=(ZstdCodec(level=3), Crc32cCodec()),
             attributes=dict(attributes or {}),
             fill_value=np.zeros((), np.dtype(dtype)).item(),
+            # all are written, also those of zeros only, so that a lost one is noticed
+            config={"write_empty_chunks": True},
         )
 
     def chunk_rows(self, name: str) -> int:
@@ -180,7 +183,8 @@ def open_store(path: str | Path) -> xr.Dataset:
     if not folder.is_dir():
         raise MissingFileError(explain(folder, "no such folder", "a zarr store", "make it with the step before"))
     try:
-        dataset = xr.open_zarr(folder, chunks=None, consolidated=False, decode_cf=False)
+        store = CheckedStore(folder, read_only=True)
+        dataset = xr.open_zarr(store, chunks=None, consolidated=False, decode_cf=False)
     except (KeyError, ValueError, FileNotFoundError, zarr.errors.BaseZarrError) as error:
         message = explain(folder, f"an unreadable store ({error})", "a complete zarr store", "delete it and run again")
         raise StoreError(message) from error

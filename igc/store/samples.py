@@ -69,6 +69,7 @@ def open_samples(path: str | Path) -> xr.Dataset:
     """
     dataset = open_store(path)
     missing = [name for name in ("inputs", "responses", "fold", "group", "sample_id") if name not in dataset]
+    missing += [name for name in ("target_names",) if name not in dataset.attrs]
     if missing:
         raise DataError(explain(path, f"no {', '.join(missing)}", "a samples store", "make it with `igc preprocess`"))
     split = np.where(dataset["fold"].values < 0, "train", "test")
