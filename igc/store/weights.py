@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,7 +36,14 @@ def write_model(folder: str | Path, weights: Mapping[str, torch.Tensor], descrip
     target = Path(folder)
     with replacing(target / "model.safetensors") as temporary:
         save_file({name: value.detach().cpu().contiguous() for name, value in weights.items()}, temporary)
-    write_text(target / "model.json", json.dumps({"format": FORMAT, **description}, indent=2) + "\n")
+        digest = _digest(temporary)
+    text = json.dumps({"format": FORMAT, **description, "weights": digest}, indent=2)
+    write_text(target / "model.json", text + "\n")
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def read_description(folder: str | Path) -> dict[str, Any]:
@@ -71,7 +79,7 @@ def read_description(folder: str | Path) -> dict[str, Any]:
 
 
 def read_weights(folder: str | Path, fold: int) -> dict[str, torch.Tensor]:
-    """Read the tensors of one fold.
+    """Read the tensors of one fold, after checking the bytes of the file.
 
     Parameters
     ----------
@@ -84,6 +92,11 @@ def read_weights(folder: str | Path, fold: int) -> dict[str, torch.Tensor]:
     -------
     dict of str to torch.Tensor
         Names without the ``fold<k>.`` prefix.
+
+    Raises
+    ------
+    MissingFileError, ModelError
+        If the file is missing or damaged, or belongs to another ``model.json``.
     """
     file = (Path(folder).parent if Path(folder).suffix == ".json" else Path(folder)) / "model.safetensors"
     if not file.is_file():
@@ -94,5 +107,9 @@ def read_weights(folder: str | Path, fold: int) -> dict[str, torch.Tensor]:
         raise ModelError(
             explain(file, f"unreadable ({error})", "a safetensors file", "train the model again")
         ) from error
+    expected = read_description(folder).get("weights")
+    if expected is not None and expected != _digest(file):
+        seen, allowed = "other bytes than were written with model.json", "the weights of the same training"
+        raise ModelError(explain(file, seen, allowed, "train the model again"))
     prefix = f"fold{fold}."
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
