@@ -339,11 +339,33 @@ class Config(Block):
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that is given twice: plain YAML keeps the last one and says nothing."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Return a mapping as it stands in the file, before others are merged into it."""
+        node = super().compose_mapping_node(anchor)
+        known: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in known:
+                    raise yaml.constructor.ConstructorError(None, None, f"the key {key.value!r} twice", key.start_mark)
+                known.add(key.value)
+        return node
+
+
 def _read_yaml(text: str, where: str) -> object:
     try:
-        return yaml.safe_load(text)
+        return _Loader(text).get_single_data()
     except yaml.YAMLError as error:
-        raise ConfigError(explain(where, error, "valid YAML", "correct the syntax")) from error
+        raise ConfigError(explain(where, error, "valid YAML with each key once", "correct the file")) from error
+
+
+def _read_text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(explain(file, f"no UTF-8 text ({error})", "YAML in UTF-8", "save it as UTF-8")) from error
 
 
 def load_config(path: str | Path) -> Config:
@@ -368,7 +390,7 @@ def load_config(path: str | Path) -> Config:
     file = Path(path)
     if not file.is_file():
         raise MissingFileError(explain(file, "no such file", "a YAML configuration", "check the path"))
-    return parse(Config, _read_yaml(file.read_text(encoding="utf-8"), str(file)), str(file))  # type: ignore[no-any-return]
+    return parse(Config, _read_yaml(_read_text(file), str(file)), str(file))  # type: ignore[no-any-return]
 
 
 def parse_block(kind: Any, text: str) -> Any:
@@ -393,7 +415,7 @@ def parse_block(kind: Any, text: str) -> Any:
     """
     candidate = Path(text) if len(text) < 1000 and "{" not in text else None
     if candidate is not None and candidate.is_file():
-        return parse(kind, _read_yaml(candidate.read_text(encoding="utf-8"), text), text)
+        return parse(kind, _read_yaml(_read_text(candidate), text), text)
     return parse(kind, _read_yaml(text, "settings"), "settings")
 
 
