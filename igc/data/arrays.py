@@ -28,7 +28,11 @@ def _open_npy(file: Path) -> AnyArray:
         array = np.load(file, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise DataError(explain(file, f"unreadable ({error})", "a .npy array of numbers", "save it again")) from error
-    return np.asarray(array) if not isinstance(array, np.ndarray) else array
+    if not isinstance(array, np.ndarray):
+        # an archive would be taken for the array of its names
+        array.close()
+        raise DataError(explain(file, "an .npz archive", "a .npy array of numbers", "save the array with numpy.save"))
+    return array
 
 
 def _open_zarr(folder: Path) -> AnyArray:
@@ -46,7 +50,11 @@ def _open_zarr(folder: Path) -> AnyArray:
         copy: AnyArray = np.memmap(spool, dtype=array.dtype, mode="w+", shape=array.shape)
     for start in range(0, len(copy), array.chunks[0]):
         rows = slice(start, start + array.chunks[0])
-        copy[rows] = array[rows]
+        try:
+            copy[rows] = array[rows]
+        except (ValueError, RuntimeError) as error:
+            seen = f"a damaged chunk ({error})"
+            raise DataError(explain(folder, seen, "a complete zarr array", "copy or make it again")) from error
     return copy
 
 
@@ -178,7 +186,9 @@ def open_arrays(data: ArraysData, seed: int) -> Iterator[Source]:
         groups, group_names = codes_of(_per_sample(data.groups, n_samples, data.inputs))
 
     def read(positions: IntArray) -> tuple[FloatArray, FloatArray]:
-        return np.asarray(inputs[positions], dtype=np.float32), responses.read(positions)
+        # what single precision cannot hold becomes infinite, and is refused with its sample when it is written
+        with np.errstate(over="ignore"):
+            return np.asarray(inputs[positions], dtype=np.float32), responses.read(positions)
 
     yield Source(
         shape=inputs.shape[1:],

@@ -41,7 +41,9 @@ def preprocess(
     IgcError
         If the data or the settings are wrong; nothing is left at ``output`` then.
     """
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    # off a terminal, a bar would put an empty line into the log and before an error
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"samples of {study}", total=None)
         write_samples(
             data, split, seed, output, study, title, lambda done, total: bar.update(task, completed=done, total=total)
