@@ -126,9 +126,13 @@ def _scores(paths: Sequence[Path]) -> pd.DataFrame:
     for path in paths:
         if not path.is_file():
             raise MissingFileError(explain(path, "no such file", "the scores of a model", "train it with `igc train`"))
-        table = pd.read_csv(
-            path, sep="\t", na_values=["n/a"], keep_default_na=False, dtype={"fold": str, "target": str}
-        )
+        try:
+            table = pd.read_csv(
+                path, sep="\t", na_values=["n/a"], keep_default_na=False, dtype={"fold": str, "target": str}
+            )
+        except ValueError as error:
+            seen = f"an unreadable table ({error})"
+            raise DataError(explain(path, seen, "a score table", "train the model again")) from error
         missing = {"fold", "target", "metric", "value"} - set(table.columns)
         if missing:
             raise DataError(

@@ -46,7 +46,16 @@ def _read_request(folder: Path) -> dict[str, Any]:
         raise MissingFileError(
             explain(file, "no such file", "a share of an attribution", "run `igc attribute --share`")
         )
-    return dict(json.loads(file.read_text(encoding="utf-8")))
+    try:
+        request = dict(json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        seen, allowed = f"unreadable JSON ({error})", "a share of an attribution"
+        raise StateMismatchError(explain(file, seen, allowed, "run `igc attribute --share` again")) from error
+    missing = {"samples", "model", "settings", "rois", "seed"} - set(request)
+    if missing:
+        seen, allowed = f"no {', '.join(sorted(missing))}", "a share of an attribution"
+        raise StateMismatchError(explain(file, seen, allowed, "run `igc attribute --share` again"))
+    return request
 
 
 def merge(shares: Sequence[Path], output: Path, workers: int = 1, progress: bool = False) -> None:

@@ -72,7 +72,11 @@ def _read_table(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise MissingFileError(explain(path, "no such file", "a table", "run the step that makes it"))
     text = dict.fromkeys(("fold", "target", "model", "method", "model_a", "method_a", "model_b", "method_b"), str)
-    table = pd.read_csv(path, sep="\t", na_values=["n/a"], keep_default_na=False, dtype=text)
+    try:
+        table = pd.read_csv(path, sep="\t", na_values=["n/a"], keep_default_na=False, dtype=text)
+    except ValueError as error:
+        seen = f"an unreadable table ({error})"
+        raise DataError(explain(path, seen, "a table", "run the step that makes it again")) from error
     missing = sorted(_COLUMNS[path.name] - set(table.columns))
     if missing:
         raise DataError(explain(path, f"no column {missing[0]!r}", "all columns", "run the step that makes it again"))
