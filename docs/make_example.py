@@ -54,7 +54,7 @@ def make_run(
     times = np.arange(VOLUMES) * SECONDS - LAG
     for onset, kind in zip(onsets, kinds, strict=True):
         seen[kind][(times >= onset) & (times < onset + 8)] = 1
-    motion = np.cumsum(random.normal(scale=0.02, size=(VOLUMES, 2)), axis=0)
+    motion = random.normal(scale=0.1, size=(VOLUMES, 2))
     series = 1000 + 10 * random.normal(size=(*SHAPE, VOLUMES)) + 100 * motion[:, 0]
     series[regions[1]] += 8 * seen["face"]
     series[regions[3]] += 8 * seen["house"]
