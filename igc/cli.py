@@ -5,6 +5,7 @@ Imports of the steps stay inside the verbs, so that ``igc --help`` and the light
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,16 +20,24 @@ __all__ = ["app", "main"]
 INTERRUPTED = 130
 
 
+def _told(error: OSError) -> str:
+    """Describe what the system refused, for example because a disk is full, in the form of our own errors."""
+    where = error.filename or "the system"
+    remedy = "free some space, correct the path or its permissions, and run again; --debug shows where it happened"
+    return explain(where, error.strerror or error, "a file or folder that can be used", remedy)
+
+
 class _Guarded(TyperGroup):
-    """A group of verbs that turns errors made by the user into one line and exit status 2."""
+    """A group of verbs that turns errors of the user and of the system into one line and exit status 2."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except IgcError as error:
-            if ctx.params.get("debug"):
+        except (IgcError, OSError) as error:
+            # a closed pipe is no error of ours: the reader has seen enough
+            if ctx.params.get("debug") or (not isinstance(error, IgcError) and error.errno == errno.EPIPE):
                 raise
-            typer.echo(f"error: {error}", err=True)
+            typer.echo(f"error: {error if isinstance(error, IgcError) else _told(error)}", err=True)
             raise typer.Exit(2) from error
         except KeyboardInterrupt as error:
             typer.echo("interrupted; run the same command again to go on", err=True)

@@ -45,17 +45,18 @@ def _open_zarr(folder: Path) -> AnyArray:
         ) from error
     if array.size == 0 or array.ndim == 0 or array.dtype.kind not in "buif":
         return np.empty(array.shape, array.dtype)
-    # the map keeps the file alive after it is closed and unlinked
+    # written rather than mapped, because a full disk ends writing with an error, but a map with the whole process
     with tempfile.TemporaryFile() as spool:
-        copy: AnyArray = np.memmap(spool, dtype=array.dtype, mode="w+", shape=array.shape)
-    for start in range(0, len(copy), array.chunks[0]):
-        rows = slice(start, start + array.chunks[0])
-        try:
-            copy[rows] = array[rows]
-        except (ValueError, RuntimeError) as error:
-            seen = f"a damaged chunk ({error})"
-            raise DataError(explain(folder, seen, "a complete zarr array", "copy or make it again")) from error
-    return copy
+        for start in range(0, array.shape[0], array.chunks[0]):
+            try:
+                rows = np.asarray(array[start : start + array.chunks[0]])
+            except (ValueError, RuntimeError) as error:
+                seen = f"a damaged chunk ({error})"
+                raise DataError(explain(folder, seen, "a complete zarr array", "copy or make it again")) from error
+            spool.write(np.ascontiguousarray(rows).tobytes())
+        spool.flush()
+        # the map keeps the file alive after it is closed and unlinked
+        return np.memmap(spool, dtype=array.dtype, mode="r", shape=array.shape)
 
 
 def open_array(path: str | Path) -> AnyArray:
