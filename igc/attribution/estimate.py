@@ -11,7 +11,7 @@ import numpy.typing as npt
 from igc.stats.correlation import jackknife_error
 from igc.stats.moments import Array
 
-__all__ = ["MapEstimate", "combine_folds", "fold_weights"]
+__all__ = ["MapEstimate", "combine_folds", "fold_weights", "weighted_sum"]
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,16 @@ class MapEstimate:
         Their weights, proportional to the points spent on each.
     without_group : array (group, target, component), optional
         The estimate without each group of samples in turn.
+    noise_copies : float
+        How many times the estimator's variance is in the jackknife's: twice where a draw joins two groups, once where
+        each sample has its own draws.
     """
 
     value: Array
     replicates: Array | None = None
     replicate_weights: Array | None = None
     without_group: Array | None = None
+    noise_copies: float = 2.0
 
     def summed(self, indicator: Array) -> MapEstimate:
         """Sum over regions.
@@ -54,12 +58,18 @@ class MapEstimate:
             None if self.replicates is None else self.replicates @ project,
             self.replicate_weights,
             None if self.without_group is None else self.without_group @ project,
+            self.noise_copies,
         )
 
     def estimator_error(self) -> Array:
-        """Return the standard error left by the points not computed, (target, component); 0 where nothing is drawn."""
+        """Return the standard error left by the points not computed, (target, component); 0 where nothing is drawn.
+
+        NaN where a single replicate was drawn, whose error cannot be told.
+        """
         if self.replicates is None or self.replicate_weights is None:
             return np.zeros_like(self.value)
+        if len(self.replicates) < 2:
+            return np.full_like(self.value, np.nan)
         weights = self.replicate_weights / self.replicate_weights.sum()
         centre = np.tensordot(weights, self.replicates, axes=1)
         spread = np.tensordot(weights, (self.replicates - centre) ** 2, axes=1)
@@ -68,17 +78,30 @@ class MapEstimate:
     def standard_error(self) -> Array:
         """Return the standard error of sampling the samples, (target, component); NaN where it is not known.
 
-        The jackknife deletes every pair that touches a group, each pair is deleted twice, so that the noise of the
-        estimator enters with twice its variance and is taken out.
+        The jackknife of the pairs estimator deletes every pair that touches a group, each pair is deleted twice, so
+        that the noise of the estimator enters with twice its variance and is taken out.
         """
         if self.without_group is None:
             return np.full_like(self.value, np.nan)
         total = jackknife_error(self.without_group) ** 2
-        return np.sqrt(np.maximum(total - 2 * self.estimator_error() ** 2, 0.0))
+        return np.sqrt(np.maximum(total - self.noise_copies * self.estimator_error() ** 2, 0.0))
 
 
-def _weighted(parts: Sequence[Array], weights: Array) -> Array:
-    return np.asarray(np.einsum("fk,fkc->kc", weights, np.stack([np.nan_to_num(part) for part in parts])))
+def weighted_sum(parts: Sequence[Array], weights: Array) -> Array:
+    """Add up maps; those of weight 0 may hold anything.
+
+    Parameters
+    ----------
+    parts : sequence of array (target, component)
+        One a fold.
+    weights : array (fold, target)
+
+    Returns
+    -------
+    array (target, component)
+    """
+    counted = np.where(weights[:, :, None] == 0, 0.0, np.stack(parts))
+    return np.asarray(np.einsum("fk,fkc->kc", weights, counted))
 
 
 def fold_weights(sizes: Sequence[int], defined: npt.NDArray[np.bool_]) -> Array:
@@ -116,9 +139,11 @@ def combine_folds(
         NaN for a target without a map in any fold.
     """
     weights = fold_weights(sizes, defined)
-    value = _weighted([estimate.value for estimate in estimates], weights)
-    estimator = np.sqrt(_weighted([estimate.estimator_error() ** 2 for estimate in estimates], weights**2))
+    value = weighted_sum([estimate.value for estimate in estimates], weights)
+    estimator = np.sqrt(weighted_sum([estimate.estimator_error() ** 2 for estimate in estimates], weights**2))
     errors = [estimate.standard_error() for estimate in estimates]
     known = all(estimate.without_group is not None for estimate in estimates)
-    sampling = np.sqrt(_weighted([error**2 for error in errors], weights**2)) if known else np.full_like(value, np.nan)
+    sampling = (
+        np.sqrt(weighted_sum([error**2 for error in errors], weights**2)) if known else np.full_like(value, np.nan)
+    )
     return value, sampling, estimator

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from igc.attribution.gradients import Inputs, Outputs, flatten, shift, vector_jacobian
 from igc.attribution.paths import Quadrature
+from igc.attribution.problem import Rows
 
 __all__ = ["GradientTimesInput", "IntegratedGradients", "output_gradients"]
 
@@ -44,7 +45,7 @@ class IntegratedGradients:
         """Return the number of gradient points for so many samples."""
         return n_samples * len(self.baselines[0]) * len(self.quadrature.nodes)
 
-    def attribute(self, outputs: Outputs, inputs: Inputs) -> Tensor:
+    def attribute(self, outputs: Outputs, inputs: Inputs, rows: Rows) -> Tensor:
         """Return the maps of a batch, (batch, target, component)."""
         return self.attribute_twice(outputs, inputs)[0]
 
@@ -90,7 +91,7 @@ class GradientTimesInput:
         """Return the number of gradient points for so many samples."""
         return n_samples
 
-    def attribute(self, outputs: Outputs, inputs: Inputs) -> Tensor:
+    def attribute(self, outputs: Outputs, inputs: Inputs, rows: Rows) -> Tensor:
         """Return the maps of a batch, (batch, target, component)."""
         points = tuple(x.detach().clone().requires_grad_() for x in inputs)
         gradients = torch.stack(output_gradients(outputs, points), dim=1)

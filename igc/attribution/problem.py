@@ -18,6 +18,7 @@ __all__ = [
     "MAX_GROUP_BLOCKS",
     "PredictionSource",
     "Problem",
+    "Rows",
     "SampleSource",
     "explain_predictions",
     "group_blocks",

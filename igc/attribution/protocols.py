@@ -15,19 +15,39 @@ from torch import Tensor
 
 from igc.attribution.estimate import MapEstimate
 from igc.attribution.gradients import Inputs, Outputs
-from igc.attribution.problem import Problem
+from igc.attribution.problem import Problem, Rows
 from igc.attribution.scores import Scores
 from igc.errors import MethodError, explain
 from igc.stats.moments import Array
 
-__all__ = ["DatasetAttribution", "Method", "Options", "Outcome", "SampleAttribution", "Work"]
+__all__ = ["DatasetAttribution", "DrawnAttribution", "Method", "Options", "Outcome", "SampleAttribution", "Work"]
 
 
 class SampleAttribution(Protocol):
     """A method that explains samples one by one."""
 
-    def attribute(self, outputs: Outputs, inputs: Inputs) -> Tensor:
-        """Return the maps of a batch, (batch, target, component), all inputs joined on the last axis."""
+    def attribute(self, outputs: Outputs, inputs: Inputs, rows: Rows) -> Tensor:
+        """Return the maps of a batch, (batch, target, component), all inputs joined on the last axis.
+
+        ``rows`` are the numbers of the samples: what is drawn for a sample follows from its number alone.
+        """
+        ...
+
+    def evaluations(self, n_samples: int) -> int:
+        """Return how many points of the model are evaluated for so many samples."""
+        ...
+
+
+class DrawnAttribution(Protocol):
+    """A method that explains samples one by one, through random draws."""
+
+    @property
+    def replicates(self) -> int:
+        """Number of independent estimates of each sample's map, whose mean is the map."""
+        ...
+
+    def replicate(self, outputs: Outputs, inputs: Inputs, rows: Rows, index: int) -> Tensor:
+        """Return one estimate of the maps of a batch, (batch, target, component)."""
         ...
 
     def evaluations(self, n_samples: int) -> int:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import difflib
 
+from igc.attribution.baseline_shapley import BaselineShapley, feature_labels
 from igc.attribution.baselines import shared_baselines
 from igc.attribution.correlation.data_baseline import DataBaselineCorrelation
 from igc.attribution.correlation.linear import LinearCorrelation, NaiveCorrelation
 from igc.attribution.correlation.shared_baselines import SharedBaselineCorrelation, choose_quadrature
+from igc.attribution.drawn import BaselinePool, DrawnSummary
+from igc.attribution.expected_gradients import ExpectedGradients
 from igc.attribution.integrated_gradients import GradientTimesInput, IntegratedGradients
 from igc.attribution.problem import Problem, explain_predictions
 from igc.attribution.protocols import DatasetAttribution, Method, Options
 from igc.attribution.scores import Scores
 from igc.attribution.summary import SampleSummary
+from igc.attribution.two_groups import TwoGroupTest
 from igc.errors import MethodError, explain
 
 __all__ = ["METHODS", "build", "find_method", "register_method"]
@@ -21,6 +25,8 @@ METHODS: dict[str, Method] = {}
 """The registry; :func:`register_method` adds to it."""
 
 DRAWN_BASELINES = 8
+DRAWS = 16
+ORDERS = 16
 
 
 def register_method(method: Method) -> Method:
@@ -107,6 +113,34 @@ def _gradient_x_input(problem: Problem, scores: Scores, options: Options) -> Dat
     return SampleSummary(problem, scores, GradientTimesInput(), options.summary or "mean")
 
 
+def _expected_gradients(problem: Problem, scores: Scores, options: Options) -> DatasetAttribution:
+    pool = BaselinePool.of(options.baselines, problem, scores)
+    draws = DRAWS if options.points is None else max(1, round(options.points))
+    method = ExpectedGradients(pool, draws, problem.seed)
+    return DrawnSummary(problem, scores, options, method, options.summary or "mean")
+
+
+def _shapley(problem: Problem, scores: Scores, options: Options) -> BaselineShapley:
+    pool = BaselinePool.of(options.baselines, problem, scores)
+    features = feature_labels(options.extra.get("features"), problem.source.input_shapes)
+    orders = options.extra.get("orders")
+    if orders is not None and (isinstance(orders, bool) or not isinstance(orders, int) or orders < 2 or orders % 2):
+        raise MethodError(explain("orders", orders, "an even number", "orders come in pairs, one reversed"))
+    if orders is not None and options.points is not None:
+        raise MethodError(explain("points and orders", "both", "one of them", "leave one out"))
+    if options.points is not None:
+        orders = max(2, 2 * round(options.points / (2 * (int(features.max()) + 1))))
+    return BaselineShapley(pool, features, (orders or ORDERS) // 2, problem.seed, problem.batch_size)
+
+
+def _baseline_shapley(problem: Problem, scores: Scores, options: Options) -> DatasetAttribution:
+    return DrawnSummary(problem, scores, options, _shapley(problem, scores, options), options.summary or "mean")
+
+
+def _bsc(problem: Problem, scores: Scores, options: Options) -> DatasetAttribution:
+    return DrawnSummary(problem, scores, options, _shapley(problem, scores, options), "covariance", closed=True)
+
+
 for _method in (
     Method(
         "igc",
@@ -136,6 +170,35 @@ for _method in (
         source="arXiv 1703.01365",
     ),
     Method(
+        "expected_gradients",
+        _expected_gradients,
+        "Integrated Gradients with random baselines and points, mean over samples; points: draws a sample",
+        needs="gradient",
+        closes_to=None,
+        signed=True,
+        source="arXiv 1906.10670",
+    ),
+    Method(
+        "baseline_shapley",
+        _baseline_shapley,
+        "Shapley values against baselines by random orders, mean over samples; points: forward passes a sample",
+        needs="forward",
+        closes_to=None,
+        signed=True,
+        source="arXiv 1908.08474",
+        options=("features", "orders"),
+    ),
+    Method(
+        "bsc",
+        _bsc,
+        "Baseline Shapley Correlation: as IGC, for a model without gradients",
+        needs="forward",
+        closes_to="score",
+        signed=True,
+        source="arXiv 2404.13910",
+        options=("features", "orders"),
+    ),
+    Method(
         "gradient_x_input",
         _gradient_x_input,
         "gradient times input, mean over samples",
@@ -152,6 +215,16 @@ for _method in (
         closes_to=None,
         signed=True,
         source="arXiv 2404.13910",
+    ),
+    Method(
+        "naive_ttest",
+        TwoGroupTest,
+        "t-test of each input component between samples of low and of high response, with p; no model",
+        needs="data",
+        closes_to=None,
+        signed=True,
+        source="Welch 1947",
+        options=("quantile", "equal_variances"),
     ),
     Method(
         "linear_igc",

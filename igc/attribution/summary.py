@@ -28,11 +28,13 @@ def _mean_absolute(moments: Moments) -> Array:
 
 
 def _covariance(moments: Moments) -> Array:
-    return moments.covariance(0) * correlation_scale(moments)[:, :, None]
+    scale = correlation_scale(moments)[:, :, None]
+    return np.where(scale > 0, moments.covariance(0) * scale, np.nan)
 
 
 SUMMARIES = {"mean": _mean, "mean_absolute": _mean_absolute, "covariance": _covariance}
-"""How maps of samples become the map of the dataset; ``covariance`` is that of IGC (cov(a, y) / (sd(y) sd(yhat)))."""
+"""How maps of samples become the map of the dataset; ``covariance`` is that of IGC (cov(a, y) / (sd(y) sd(yhat)),
+NaN where either is constant)."""
 
 
 def summary_unit(problem: Problem, method: SampleAttribution, resolved: bool, unit: int) -> Moments:
@@ -59,7 +61,7 @@ def summary_unit(problem: Problem, method: SampleAttribution, resolved: bool, un
     scalars = np.stack([responses, problem.predict(inputs)], axis=2)
     parts = []
     for batch in problem.batches(len(rows)):
-        maps = method.attribute(problem.outputs, tuple(x[batch] for x in inputs))
+        maps = method.attribute(problem.outputs, tuple(x[batch] for x in inputs), rows[batch])
         groups = problem.groups[rows[batch]] if resolved else None
         parts.append(Moments.of(scalars[batch], maps.detach().to(torch.float64).cpu().numpy(), groups))
     total = parts[0]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from igc.attribution.correlation.null import NullMap
-from igc.attribution.estimate import MapEstimate, combine_folds, fold_weights
+from igc.attribution.estimate import MapEstimate, combine_folds, fold_weights, weighted_sum
 from igc.attribution.protocols import Method, Outcome
 from igc.attribution.scores import Scores
 from igc.errors import MethodError, explain
@@ -76,7 +76,9 @@ def assemble(
     score = np.einsum("fk,fk->k", score_weights, np.nan_to_num(fold_scores))
     maps = {"attribution": value, "standard_error": sampling, "estimator_error": estimator}
     for name in folds[0].outcome.maps:
-        maps[name] = np.einsum("fk,fkc->kc", weights, np.stack([np.nan_to_num(f.outcome.maps[name]) for f in folds]))
+        maps[name] = weighted_sum([fold.outcome.maps[name] for fold in folds], weights)
+        if name == "p_value" and len(folds) > 1:
+            maps[name] = np.minimum(2 * maps[name], 1.0)  # twice a mean of p is a p, however dependent (Rueschendorf)
     names = list(target_names or [str(k) for k in range(len(score))])
     variables: dict[str, Any] = {"score": ("target", score)}
     variables |= {"score_fold": (("fold", "target"), fold_scores), "n_fold": ("fold", np.asarray(sizes))}

@@ -96,6 +96,7 @@ class NaiveCorrelation:
         """Divide covariances by the standard deviations."""
         scores = self.scores
         value = _input_correlation(scores.pooled)[0]
+        value[scores.pooled.scalar_covariance(0, 0)[0] == 0] = np.nan
         without = _input_correlation(scores.without_group) if scores.resolved else None
         return Outcome(MapEstimate(value, without_group=without), evaluations=0)
 

@@ -15,7 +15,7 @@ from igc.attribution.estimate import MapEstimate
 from igc.attribution.gradients import Inputs, Outputs
 from igc.attribution.integrated_gradients import IntegratedGradients
 from igc.attribution.paths import Quadrature, gauss_kronrod, gauss_legendre
-from igc.attribution.problem import Problem
+from igc.attribution.problem import Problem, Rows
 from igc.attribution.protocols import Options, Outcome, Work
 from igc.attribution.scores import Scores
 from igc.attribution.summary import SUMMARIES, summary_unit
@@ -41,7 +41,7 @@ class _TwoRules:
     def evaluations(self, n_samples: int) -> int:
         return self.method.evaluations(n_samples)
 
-    def attribute(self, outputs: Outputs, inputs: Inputs) -> Tensor:
+    def attribute(self, outputs: Outputs, inputs: Inputs, rows: Rows) -> Tensor:
         fine, coarse = self.method.attribute_twice(outputs, inputs)
         return torch.cat([fine, fine - coarse], dim=2)
 
@@ -116,7 +116,7 @@ class SharedBaselineCorrelation:
 
     def precision(self, state: Moments) -> float | None:
         """Return the relative difference of the two quadrature rules."""
-        fine, difference = np.split(SUMMARIES["covariance"](state.pooled())[0], 2, axis=1)
+        fine, difference = np.split(np.nan_to_num(SUMMARIES["covariance"](state.pooled())[0]), 2, axis=1)
         norm = float(np.linalg.norm(fine))
         return float(np.linalg.norm(difference)) / norm if norm > 0 else None
 
@@ -124,7 +124,7 @@ class SharedBaselineCorrelation:
         """Close the map in proportion to the squared quadrature error of each component."""
         moments = state if state is not None else Moments.empty(1, 1, 2, 2)
         pooled = moments.pooled()
-        fine, difference = np.split(SUMMARIES["covariance"](pooled)[0], 2, axis=1)
+        fine, difference = np.split(np.nan_to_num(SUMMARIES["covariance"](pooled)[0]), 2, axis=1)
         shares = closing_shares(difference**2, fine**2)
         mean = np.split(pooled.mean_map[0], 2, axis=1)[0]
         deviation = np.split(np.sqrt(pooled.map_variance()[0]), 2, axis=1)[0]
@@ -144,5 +144,5 @@ class SharedBaselineCorrelation:
         if len(moments.block) < 2:
             return None
         rest = leave_one_out(moments)
-        fine = np.split(SUMMARIES["covariance"](rest), 2, axis=2)[0]
+        fine = np.split(np.nan_to_num(SUMMARIES["covariance"](rest)), 2, axis=2)[0]
         return close(fine, shares, correlation(rest))

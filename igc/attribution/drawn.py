@@ -1,0 +1,271 @@
+"""Random sample attributions made dataset-wise, with the error of what was not drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from igc.attribution.baselines import shared_baselines
+from igc.attribution.correlation.closure import close, closing_shares
+from igc.attribution.estimate import MapEstimate
+from igc.attribution.gradients import Inputs
+from igc.attribution.problem import Problem, Rows
+from igc.attribution.protocols import DrawnAttribution, Options, Outcome, Work
+from igc.attribution.scores import Scores
+from igc.attribution.summary import SUMMARIES
+from igc.errors import DataError, MethodError, explain
+from igc.seeding import generator
+from igc.stats.correlation import correlation, leave_one_out
+from igc.stats.moments import Array, Moments
+
+__all__ = ["MAX_REPLICATES", "BaselinePool", "DrawnState", "DrawnSummary", "drawn_unit", "uniform_draws"]
+
+MAX_REPLICATES = 16
+"""Draws of a sample are pooled into at most so many replicates."""
+STRIPE = 256
+RESIDUAL = 2
+"""Position among the scalars of the sum of a sample's map minus its prediction."""
+
+
+def uniform_draws(seed: int, purpose: str, rows: Rows, index: int, width: int) -> Array:
+    """Draw numbers for samples that depend on nothing but the number of the sample.
+
+    Parameters
+    ----------
+    seed : int
+    purpose : str
+        Name of the stream.
+    rows : array of int (row,)
+        Numbers of the samples.
+    index : int
+        Number of the draw.
+    width : int
+        Numbers a sample.
+
+    Returns
+    -------
+    array (row, width)
+        Uniform in [0, 1).
+    """
+    values = np.empty((len(rows), width))
+    for stripe in np.unique(rows // STRIPE):  # a generator a sample would cost as much as small models do
+        here = rows // STRIPE == stripe
+        drawn = generator(seed, purpose, int(stripe), index).random((STRIPE, width))
+        values[here] = drawn[rows[here] % STRIPE]
+    return values
+
+
+@dataclass(frozen=True)
+class BaselinePool:
+    """Reference inputs to draw from.
+
+    Attributes
+    ----------
+    problem : Problem
+        Its samples are the pool where no baselines are shared.
+    shared : tuple of torch.Tensor (baseline, ...), optional
+        Baselines shared by all samples.
+    """
+
+    problem: Problem
+    shared: Inputs | None = None
+
+    @classmethod
+    def of(cls, choice: object, problem: Problem, scores: Scores) -> BaselinePool:
+        """Make the pool of a caller's choice; None and "data" mean the samples."""
+        if choice is None or (isinstance(choice, str) and choice == "data"):
+            return cls(problem)
+        return cls(problem, shared_baselines(choice, problem, scores))
+
+    def draw(self, uniform: Array) -> Inputs:
+        """Return baselines, each of the pool equally likely; with the data, that is all samples, itself included.
+
+        Parameters
+        ----------
+        uniform : array (row,)
+            Numbers in [0, 1).
+
+        Returns
+        -------
+        tuple of torch.Tensor (row, ...)
+        """
+        if self.shared is not None:
+            return tuple(x[(uniform * len(x)).astype(np.int64)] for x in self.shared)
+        return self.problem.load((uniform * self.problem.n_samples).astype(np.int64))[0]
+
+
+@dataclass(frozen=True)
+class DrawnState:
+    """Mergeable moments of drawn maps.
+
+    Attributes
+    ----------
+    maps : Moments
+        Of each sample's mean over draws; blocks are groups.
+    replicates : Moments
+        Of single replicates; blocks are their numbers.
+    """
+
+    maps: Moments
+    replicates: Moments
+
+    def merge(self, other: DrawnState) -> DrawnState:
+        """Combine with the moments of other samples."""
+        return DrawnState(self.maps.merge(other.maps), self.replicates.merge(other.replicates))
+
+    def to_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+        """Return the state as named arrays."""
+        parts = {"maps": self.maps, "replicates": self.replicates}
+        return {f"{key}.{name}": value for key, part in parts.items() for name, value in part.to_arrays().items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.generic]]) -> DrawnState:
+        """Rebuild a state from :meth:`to_arrays`."""
+        parts: dict[str, dict[str, npt.NDArray[np.generic]]] = {"maps": {}, "replicates": {}}
+        for name, value in arrays.items():
+            key, field = name.split(".")
+            parts[key][field] = value
+        return cls(Moments.from_arrays(parts["maps"]), Moments.from_arrays(parts["replicates"]))
+
+
+def drawn_unit(problem: Problem, method: DrawnAttribution, resolved: bool, unit: int) -> DrawnState:
+    """Compute the moments of drawn maps over one design block.
+
+    Parameters
+    ----------
+    problem : Problem
+        The attribution to be made.
+    method : DrawnAttribution
+        Makes the maps.
+    resolved : bool
+        Whether to keep the groups apart.
+    unit : int
+        The design block.
+
+    Returns
+    -------
+    DrawnState
+        Scalars: response, prediction, and the sum of the map minus the prediction.
+    """
+    rows = np.arange(*problem.block_bounds()[unit])
+    inputs, responses = problem.load(rows)
+    predictions = problem.predict(inputs)
+    total: DrawnState | None = None
+    for batch in problem.batches(len(rows)):
+        here, numbers = tuple(x[batch] for x in inputs), rows[batch]
+        mean, parts = np.zeros(()), []
+        for index in range(method.replicates):
+            maps = method.replicate(problem.outputs, here, numbers, index).detach().double().cpu().numpy()
+            parts.append(_moments(responses[batch], predictions[batch], maps, np.full(len(numbers), index)))
+            mean = mean + maps / method.replicates
+        groups = problem.groups[numbers] if resolved else None
+        state = DrawnState(_moments(responses[batch], predictions[batch], mean, groups), Moments.join(parts))
+        total = state if total is None else total.merge(state)
+    if total is None:
+        raise DataError(explain("samples", "none", "at least one", "give samples"))
+    return total
+
+
+def _moments(responses: Array, predictions: Array, maps: Array, blocks: npt.NDArray[np.int64] | None) -> Moments:
+    return Moments.of(np.stack([responses, predictions, maps.sum(axis=2) - predictions], axis=2), maps, blocks)
+
+
+@dataclass(frozen=True)
+class DrawnSummary:
+    """The dataset attribution of a random sample attribution.
+
+    Attributes
+    ----------
+    problem, scores, options
+        What is explained.
+    method : DrawnAttribution
+        Makes the maps of samples.
+    summary : str
+        A key of :data:`igc.attribution.summary.SUMMARIES`.
+    closed : bool
+        Whether to close the covariance map to the score: the sum of a sample's map differs from its prediction by
+        that of its baseline, which is unrelated to the response, so its covariance is known to be zero.
+    """
+
+    problem: Problem
+    scores: Scores
+    options: Options
+    method: DrawnAttribution
+    summary: str
+    closed: bool = False
+
+    def __post_init__(self) -> None:
+        if self.summary not in SUMMARIES:
+            raise MethodError(explain("summary", repr(self.summary), sorted(SUMMARIES), "choose one of them"))
+        if self.options.tolerance is not None:
+            seen = self.options.tolerance
+            raise MethodError(explain("tolerance", seen, "points, for a method of fixed draws", "give points instead"))
+
+    def plan(self, state: DrawnState | None) -> Work | None:
+        """Return one pass over the samples."""
+        if state is not None:
+            return None
+        unit = partial(drawn_unit, self.problem, self.method, self.scores.resolved)
+        return Work(len(self.problem.block_bounds()), unit, DrawnState, "draws")
+
+    def precision(self, state: DrawnState) -> float | None:
+        """Return the relative error of the map."""
+        estimate = self._estimate(state)[0]
+        norm = float(np.sqrt(np.nansum(estimate.value**2)))
+        error = float(np.sqrt(np.sum(np.nan_to_num(estimate.estimator_error(), nan=np.inf) ** 2)))
+        return error / norm if norm > 0 and np.isfinite(error) else None
+
+    def finish(self, state: DrawnState | None) -> Outcome:
+        """Return the chosen summary as the map, and all of them beside it."""
+        if state is None:
+            raise DataError(explain("drawn maps", "no work done", "at least one unit", "run its plan"))
+        pooled = state.maps.pooled()
+        maps = {name: summary(pooled)[0] for name, summary in SUMMARIES.items() if name != self.summary}
+        maps["standard_deviation"] = _deviation(state)
+        estimate, gap, gap_error = self._estimate(state)
+        evaluations = self.method.evaluations(self.problem.n_samples)
+        if not self.closed:
+            return Outcome(estimate, evaluations=evaluations, maps=maps)
+        return Outcome(estimate, gap, gap_error, evaluations, maps)
+
+    def _estimate(self, state: DrawnState) -> tuple[MapEstimate, Array, Array]:
+        """Return the map, and the gap of its sum to the score before closure with the gap's error."""
+        chosen, pooled = SUMMARIES[self.summary], state.maps.pooled()
+        value, replicates = chosen(pooled)[0], chosen(state.replicates)
+        weights = np.ones(len(replicates))
+        rest = leave_one_out(state.maps) if len(state.maps.block) > 1 else None
+        without = None if rest is None else chosen(rest)
+        sums = MapEstimate(value.sum(axis=1)[:, None], replicates.sum(axis=2)[..., None], weights)
+        gap, gap_error = value.sum(axis=1) - self.scores.score, sums.estimator_error()[:, 0]
+        if self.closed:
+            shares = _residual_shares(state, value)
+            value = close(value, shares, self.scores.score)
+            replicates = close(replicates, shares, correlation(state.replicates))
+            without = without if without is None or rest is None else close(without, shares, correlation(rest))
+        return MapEstimate(value, replicates, weights, without, noise_copies=1.0), gap, gap_error
+
+
+def _residual_shares(state: DrawnState, value: Array) -> Array:
+    """Return the best linear correction of each component by the sum's residual, (target, component).
+
+    The covariance of component and residual between draws of one sample: that over samples holds, beside it, how maps
+    of samples differ, which is nothing but noise here.
+    """
+    pooled, each = state.maps.pooled(), state.replicates
+    covariance, variance = pooled.covariance(RESIDUAL)[0], pooled.scalar_covariance(RESIDUAL, RESIDUAL)[0]
+    varies = variance > 1e-12 * pooled.scalar_covariance(1, 1)[0]  # else nothing but rounding is left to close
+    if len(each.block) > 1:
+        covariance = each.covariance(RESIDUAL).mean(axis=0) - covariance
+    return closing_shares(np.where(varies[:, None], covariance, 0.0), np.nan_to_num(value) ** 2)
+
+
+def _deviation(state: DrawnState) -> Array:
+    """Return the standard deviation of maps over samples, without the part that comes from the draws."""
+    variance, n = state.maps.pooled().map_variance()[0], len(state.replicates.block)
+    if n > 1:
+        variance = (n * variance - state.replicates.map_variance().mean(axis=0)) / (n - 1)
+    return np.asarray(np.sqrt(np.maximum(variance, 0.0)))
