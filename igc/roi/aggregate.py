@@ -126,10 +126,10 @@ def _check_map(result: xr.Dataset, sums: Array, positive: Array, negative: Array
 
 
 def _inference(sums: Array, se: Array, noise: Array, degrees: float | None) -> dict[str, Array]:
-    """Return 95 % intervals, z and two-sided p, each (target, roi); NaN without a standard error."""
-    se = np.where(se > 0, se, np.nan)
+    """Return 95 % intervals, z and two-sided p, each (target, roi); NaN without an error."""
     # the sum at hand misses the truth by both errors, which are independent
     both = np.hypot(se, np.nan_to_num(noise))
+    both, se = np.where(both > 0, both, np.nan), np.where(se > 0, se, np.nan)
     low, high = t_interval(sums, both, degrees)
     return {"se": se, "ci_low": low, "ci_high": high, "z": sums / both, "p": two_sided(sums / both, degrees)}
 

@@ -100,7 +100,7 @@ def test_sums_without_the_sets_have_no_sizes_or_parts() -> None:
 
 def test_an_empty_region_has_no_error_and_no_test() -> None:
     result = make_result(SHAPE, SETS)
-    result["roi_standard_error"][:, 3] = 0.0
+    result["roi_standard_error"][:, 3] = result["roi_estimator_error"][:, 3] = 0.0
     row = roi_table(result, SETS).query("roi == 'nobody'").iloc[0]
     assert [row["n_components"], row["attribution"]] == [0, 0]
     assert np.isnan([row["se"], row["z"], row["p"], row["q"]]).all()
