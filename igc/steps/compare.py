@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -14,6 +15,7 @@ from igc.comparison.agreement import map_agreement, profile_agreement
 from igc.comparison.closure import closure_table, runtime_row
 from igc.comparison.linear import deep_against_linear
 from igc.comparison.recovery import recovery_table
+from igc.comparison.reliability import reliability_table, seed_table
 from igc.errors import ConfigError, DataError, MissingFileError, ShapeError, explain
 from igc.store.arrays import read_values, store_path
 from igc.store.atomic import write_table
@@ -120,6 +122,14 @@ def _deep_linear(results: dict[Key, xr.Dataset], scores: Sequence[Path]) -> pd.D
     return pd.DataFrame(columns=["model", "method", "linear_model", "linear_method", *columns])
 
 
+def _seeds(results: dict[Key, xr.Dataset]) -> pd.DataFrame:
+    """Return the spread of each model and method between seeds, where there are several."""
+    runs: dict[Key, list[xr.Dataset]] = {}
+    for (model, method), result in results.items():
+        runs.setdefault((re.sub(r"-seed\d+$", "", model), method), []).append(result)
+    return _joined(_labelled(seed_table(same), {"model": m, "method": n}) for (m, n), same in runs.items())
+
+
 def _scores(paths: Sequence[Path]) -> pd.DataFrame:
     """Return the scores of all models in one table, with the model's name first."""
     tables = []
@@ -165,7 +175,8 @@ def compare(samples: Path, attributions: Sequence[Path], scores: Sequence[Path],
         The ``scores.tsv`` of each model, in the model's folder.
     output : Path
         Folder for the tables: ``agreement.tsv`` and ``roi_agreement.tsv`` (all pairs of results), ``closure.tsv``,
-        ``runtime.tsv``, ``deep_linear.tsv``, ``scores.tsv`` (all models), and ``recovery.tsv`` where the truth is
+        ``runtime.tsv``, ``deep_linear.tsv``, ``reliability.tsv`` (split halves of the groups), ``seeds.tsv`` (models
+        trained with several seeds), ``scores.tsv`` (all models), and ``recovery.tsv`` where the truth is
         known.
 
     Raises
@@ -186,6 +197,8 @@ def compare(samples: Path, attributions: Sequence[Path], scores: Sequence[Path],
         "closure": _closure(results, score_table),
         "runtime": _each(results, lambda result: pd.DataFrame([runtime_row(result)])),
         "deep_linear": _deep_linear(results, scores),
+        "reliability": _each(results, reliability_table),
+        "seeds": _seeds(results),
         "scores": score_table,
     }
     if "truth" in dataset:

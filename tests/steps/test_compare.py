@@ -47,7 +47,9 @@ def study(tmp_path: Path) -> dict[str, object]:
 def test_all_tables_of_a_study_are_written(study) -> None:
     compare(**study)
     tables = {path.stem: read(path) for path in study["output"].iterdir()}
-    assert set(tables) == {"agreement", "roi_agreement", "closure", "runtime", "deep_linear", "scores"}
+    named = {"agreement", "roi_agreement", "closure", "runtime", "deep_linear", "reliability", "seeds", "scores"}
+    assert set(tables) == named
+    assert tables["seeds"].empty
     assert len(tables["agreement"]) == len(tables["roi_agreement"]) == 6 * 4
     assert len(tables["closure"]) == 4 * 3
     assert set(tables["closure"]["model_score"]) == {0.5}
@@ -58,6 +60,15 @@ def test_all_tables_of_a_study_are_written(study) -> None:
         ["ridge-seed0", "gradient"],
     ]
     assert tables["scores"]["model"].tolist() == ["cnn-seed0"] * 3 + ["ridge-seed0"] * 3
+
+
+def test_seeds_of_one_model_are_put_together(study, tmp_path: Path) -> None:
+    again = write(make_result(SHAPE, SETS, seed=9), tmp_path / "attributions" / "cnn-seed12" / "igc.zarr")
+    compare(**{**study, "attributions": [*study["attributions"], again]})
+    table = read(study["output"] / "seeds.tsv")
+    assert table[["model", "method", "n_seeds"]].drop_duplicates().to_numpy().tolist() == [["cnn", "igc", 2]]
+    first, second = (make_result(SHAPE, SETS, seed=seed)["roi_attribution"].values for seed in (1, 9))
+    np.testing.assert_allclose(table["attribution"], ((first + second) / 2).reshape(-1))
 
 
 def test_agreement_is_between_the_named_pair(study) -> None:
