@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
+import platform
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
+from safetensors import SafetensorError
 
 from igc.errors import StoreError, explain
 
@@ -23,12 +27,72 @@ _REMEDIES = {
     errno.EFBIG: "raise the file size limit and run again",
 }
 
+_KINDS = ("partial", "replaced")
+
 
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def _name(target: Path, process: object, kind: str) -> str:
+    return f".{target.stem}.{platform.node()}-{process}.{kind}{target.suffix}"
+
+
+def _is_running(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, ValueError, OverflowError):
+        return True
+    return True
+
+
+def _remove_abandoned(target: Path) -> None:
+    """Remove what earlier processes of this machine left beside a target when they were killed."""
+    edges = [_name(target, "*", kind).split("*") for kind in _KINDS]
+    for path in target.parent.iterdir():
+        for before, after in edges:
+            process = path.name[len(before) : -len(after)]
+            if path.name == f"{before}{process}{after}" and process.isdigit() and not _is_running(process):
+                _remove(path)
+
+
+def _refuse_foreign(target: Path) -> None:
+    """Refuse to replace a folder that was not made here: a mistyped output must not delete somebody's data."""
+    if not target.is_dir() or target.is_symlink() or not any(target.iterdir()):
+        return
+    try:
+        ours = json.loads((target / "zarr.json").read_text(encoding="utf-8"))["node_type"] == "group"
+    except (OSError, ValueError, TypeError, KeyError):
+        ours = False
+    if not ours:
+        seen, allowed = "a folder that holds something else", "a new name, or a store to be replaced"
+        raise StoreError(explain(target, seen, allowed, "choose another output, or remove the folder yourself"))
+
+
+def _system_number(error: OSError | SafetensorError) -> int:
+    """Return the number of a system's error, which safetensors puts into words; 0 if there is none."""
+    if isinstance(error, OSError):
+        return error.errno or 0
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    return int(found[1]) if found else 0
+
+
+def _exchange(new: Path, target: Path, aside: Path) -> None:
+    """Put a file or folder in the place of another."""
+    # a folder is moved away whole: a process killed while it deletes must not leave half a store under the name
+    if new.is_dir() and target.is_dir():
+        target.replace(aside)
+    try:
+        new.replace(target)
+    except OSError:
+        if aside.is_dir():
+            aside.replace(target)
+        raise
 
 
 @contextmanager
@@ -38,7 +102,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     Parameters
     ----------
     path : str or Path
-        The file or folder to be made; what stands there now is replaced.
+        The file or folder to be made. A file or a store that stands there now is replaced.
 
     Yields
     ------
@@ -49,23 +113,26 @@ def replacing(path: str | Path) -> Iterator[Path]:
     Raises
     ------
     StoreError
-        If the disk is full, read-only or not writable; nothing of the attempt is left.
+        If the disk is full, read-only or not writable, or a folder that is no store stands there; nothing of the
+        attempt is left.
     """
     target = Path(path)
-    temporary = target.with_name(f".{target.stem}.{os.getpid()}.partial{target.suffix}")
+    temporary, aside = (target.with_name(_name(target, os.getpid(), kind)) for kind in _KINDS)
     try:
+        _refuse_foreign(target)
         target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(target)
         _remove(temporary)
         yield temporary
-        if temporary.is_dir() and target.is_dir():
-            shutil.rmtree(target)
-        temporary.replace(target)
-    except OSError as error:
-        if isinstance(error, StoreError) or error.errno not in _REMEDIES:
+        _exchange(temporary, target, aside)
+    except (OSError, SafetensorError) as error:
+        number = _system_number(error)
+        if isinstance(error, StoreError) or number not in _REMEDIES:
             raise
-        raise StoreError(explain(target, error.strerror, "a place to write to", _REMEDIES[error.errno])) from error
+        raise StoreError(explain(target, os.strerror(number), "a place to write to", _REMEDIES[number])) from error
     finally:
         _remove(temporary)
+        _remove(aside)
 
 
 def write_text(path: str | Path, text: str) -> None:
