@@ -56,8 +56,8 @@ def make_run(
         seen[kind][(times >= onset) & (times < onset + 8)] = 1
     motion = random.normal(scale=0.1, size=(VOLUMES, 2))
     series = 1000 + 10 * random.normal(size=(*SHAPE, VOLUMES)) + 100 * motion[:, 0]
-    series[regions[1]] += 8 * seen["face"]
-    series[regions[3]] += 8 * seen["house"]
+    series[regions[1]] += 6 * seen["face"]
+    series[regions[3]] += 6 * seen["house"]
     return np.round(series * regions[0][..., None]).astype(np.int16), events, motion
 
 

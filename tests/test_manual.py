@@ -16,6 +16,7 @@ import xarray as xr
 import yaml
 from pydantic import TypeAdapter
 
+import igc
 from igc import config
 from igc.attribution.registry import METHODS
 from igc.cli import app
@@ -243,6 +244,17 @@ def test_commands_name_verbs_and_options_that_exist() -> None:
             assert {word for word in words if word.startswith("--")} <= known, line
             seen.add(words[1])
     assert set(verbs) - seen <= {"merge"}
+
+
+def test_version_and_date_are_the_same_everywhere() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    heading = f"## [{igc.__version__}] - {citation['date-released']}"
+    assert citation["version"] == igc.__version__
+    assert heading in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_the_front_page_has_the_words_that_the_workflow_catalog_looks_for() -> None:
+    assert {"snakemake", "workflow"} <= set(re.findall(r"[a-z]+", README.lower()))
 
 
 def test_links_between_pages_lead_somewhere() -> None:
