@@ -47,7 +47,7 @@ rule preprocess:
     shell:
         "python -m igc preprocess --settings {params.settings:q}"
         " --split {params.split:q} --study {wildcards.study}"
-        " --title {params.title:q} --seed {params.seed}"
+        " --title={params.title:q} --seed {params.seed}"
         " --output {output} > {log} 2>&1"
 
 
