@@ -1,4 +1,4 @@
-"""Which parts of the input carry the information that lets a model predict its target, over a whole dataset?
+"""Find which parts of the input carry the information that lets a model predict its target, over a whole dataset.
 
 >>> import igc
 >>> result = igc.attribute(model, (inputs, responses))  # doctest: +SKIP

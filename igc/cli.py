@@ -258,6 +258,9 @@ def attribute(
     checkpoint: Annotated[
         Path | None, typer.Option(help="Keep partial states here, to go on after an interruption.")
     ] = None,
+    share: Annotated[
+        str | None, typer.Option(help="Compute only a share, such as 2/4, into --checkpoint; see igc merge.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
     progress: ProgressOption = None,
 ) -> None:
@@ -287,21 +290,34 @@ def attribute(
         checkpoint=checkpoint,
         workers=workers,
         progress=_shown(progress),
+        share=_share(share),
     )
+
+
+def _share(text: str | None) -> tuple[int, int] | None:
+    """Return a share such as 2/4 as numbers."""
+    if text is None:
+        return None
+    number, slash, count = text.partition("/")
+    if not (slash and number.isdecimal() and count.isdecimal()):
+        raise ConfigError(explain("--share", repr(text), "two numbers such as 2/4", "correct the share"))
+    return int(number), int(count)
 
 
 @app.command()
 def merge(
-    shards: Annotated[list[Path], typer.Argument(help="Folders of partial states of one attribution.")],
+    shares: Annotated[list[Path], typer.Argument(help="The --checkpoint folders of all shares of one attribution.")],
     output: OutputStore,
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes for what is missing.")] = 1,
+    progress: ProgressOption = None,
 ) -> None:
-    """Merge the partial states of one attribution that were computed apart.
+    """Merge the shares of one attribution that were computed apart.
 
-    Example: igc merge shards/0 shards/1 --output igc.zarr
+    Example: igc merge shares/1 shares/2 --output igc.zarr
     """
     from igc.steps.merge import merge as step
 
-    step(shards, _folder(output))
+    step(shares, _folder(output), workers=workers, progress=_shown(progress))
 
 
 @app.command()

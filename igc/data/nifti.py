@@ -54,12 +54,22 @@ def clean_run(
             series,
             detrend=data.detrend,
             standardize="zscore_sample" if data.standardize else None,
-            confounds=confounds,
-            filter="cosine" if data.high_pass else False,
-            high_pass=data.high_pass,
-            t_r=seconds or 1.0,
+            confounds=_with_drifts(len(series), data, confounds, seconds),
         )
     return np.asarray(cleaned)
+
+
+def _with_drifts(n: int, data: NiftiData, confounds: DoubleArray | None, seconds: float | None) -> DoubleArray | None:
+    """Return the confounds and, for the high-pass filter, slow cosines beside them.
+
+    nilearn would leave its cosines out, with no more than a warning, where a confound resembles one of them.
+    """
+    if data.high_pass is None:
+        return confounds
+    from nilearn.glm.first_level.design_matrix import create_cosine_drift
+
+    drifts = create_cosine_drift(data.high_pass, np.arange(n) * (seconds or 1.0))[:, :-1]
+    return drifts if confounds is None else np.column_stack([confounds, drifts])
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from igc.steps.assemble import FoldResult, assemble
 from igc.steps.matching import check_match
 from igc.steps.nulls import NullSettings, plan_null
 from igc.steps.progress import Reporter
+from igc.steps.request import write_request
 from igc.steps.solving import (
     Run,
     StoredModel,
@@ -278,7 +279,8 @@ def attribute_files(
             blocks.append(problem.groups)
             solved.append(solve(problem, entry, options, run, n_targets, request))
     results = [FoldResult(*parts) for parts in solved if parts is not None]
-    if len(results) < len(solved):
+    if share is not None and checkpoint is not None:
+        write_request(checkpoint, samples, model, settings, rois, seed)
         return
     attributes = {
         **digests,

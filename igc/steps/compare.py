@@ -65,6 +65,10 @@ def _pairs(results: dict[Key, xr.Dataset], measure: Callable[[xr.Dataset, xr.Dat
     tables = []
     for a, b in combinations(results, 2):
         tables.append(_labelled(measure(results[a], results[b]), dict(zip(_PAIR, (*a, *b), strict=True))))
+    if not tables:
+        # a single result has no pair: it is compared with itself to know the columns of an empty table
+        alone = next(iter(results.values()))
+        return _labelled(measure(alone, alone), dict.fromkeys(_PAIR, "")).iloc[:0]
     return _joined(tables)
 
 

@@ -2,60 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from igc.config import MethodSettings
-from igc.errors import MissingFileError, StateMismatchError, explain
+from igc.errors import StateMismatchError, explain
 from igc.steps.attribute import attribute_files
-from igc.store.atomic import write_text
+from igc.steps.request import read_request
 
-__all__ = ["REQUEST", "merge", "write_request"]
-
-REQUEST = "request.json"
-"""Says in the folder of a share what was asked for."""
-
-
-def write_request(
-    folder: Path, samples: Path, model: Path, settings: MethodSettings, rois: Path | None, seed: int
-) -> None:
-    """Keep beside a share what it is a share of.
-
-    Parameters
-    ----------
-    folder : Path
-        The checkpoint folder of the share.
-    samples, model, settings, rois, seed
-        As given to :func:`igc.steps.attribute.attribute_files`.
-    """
-    request = {
-        "samples": str(samples.resolve()),
-        "model": str(model.resolve()),
-        "settings": settings.model_dump(mode="json"),
-        "rois": None if rois is None else str(rois.resolve()),
-        "seed": seed,
-    }
-    write_text(folder / REQUEST, json.dumps(request, indent=2) + "\n")
-
-
-def _read_request(folder: Path) -> dict[str, Any]:
-    file = folder / REQUEST
-    if not file.is_file():
-        raise MissingFileError(
-            explain(file, "no such file", "a share of an attribution", "run `igc attribute --share`")
-        )
-    try:
-        request = dict(json.loads(file.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        seen, allowed = f"unreadable JSON ({error})", "a share of an attribution"
-        raise StateMismatchError(explain(file, seen, allowed, "run `igc attribute --share` again")) from error
-    missing = {"samples", "model", "settings", "rois", "seed"} - set(request)
-    if missing:
-        seen, allowed = f"no {', '.join(sorted(missing))}", "a share of an attribution"
-        raise StateMismatchError(explain(file, seen, allowed, "run `igc attribute --share` again"))
-    return request
+__all__ = ["merge"]
 
 
 def merge(shares: Sequence[Path], output: Path, workers: int = 1, progress: bool = False) -> None:
@@ -77,7 +32,7 @@ def merge(shares: Sequence[Path], output: Path, workers: int = 1, progress: bool
     MissingFileError, StateMismatchError
         If a folder holds no share, or shares of different requests.
     """
-    requests = [_read_request(folder) for folder in shares]
+    requests = [read_request(folder) for folder in shares]
     for folder, request in zip(shares, requests, strict=True):
         if request != requests[0]:
             different = sorted(name for name in request if request[name] != requests[0].get(name))

@@ -42,9 +42,14 @@ RESOLVED_BYTES = 256 << 20
 
 @lru_cache(maxsize=8)
 def _loaded(path: str, fold: int, device: str) -> torch.nn.Module:
-    from igc.models.files import load_model  # a notebook that brings its own model does not wait for ours
+    from igc.models.files import (  # a notebook that brings its own model does not wait for ours
+        describe_model,
+        load_model,
+    )
 
-    return load_model(path, fold=fold, device=device)
+    module = load_model(path, fold=fold, device=device)
+    # nearly constant predictions of a linear model would drown in float32; in float64 it still costs next to nothing
+    return module.double() if describe_model(path)["kind"] == "linear" else module
 
 
 @dataclass(frozen=True)

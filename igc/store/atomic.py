@@ -61,15 +61,19 @@ def _remove_abandoned(target: Path) -> None:
                 _remove(path)
 
 
+def _is_store(folder: Path) -> bool:
+    """Return whether a folder is a store, or what is left of one of which a workflow removed the ``zarr.json``."""
+    try:
+        return bool(json.loads((folder / "zarr.json").read_text(encoding="utf-8"))["node_type"] == "group")
+    except FileNotFoundError:
+        return all(path.name.isidentifier() and (path / "zarr.json").is_file() for path in folder.iterdir())
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
+
+
 def _refuse_foreign(target: Path) -> None:
     """Refuse to replace a folder that was not made here: a mistyped output must not delete somebody's data."""
-    if not target.is_dir() or target.is_symlink() or not any(target.iterdir()):
-        return
-    try:
-        ours = json.loads((target / "zarr.json").read_text(encoding="utf-8"))["node_type"] == "group"
-    except (OSError, ValueError, TypeError, KeyError):
-        ours = False
-    if not ours:
+    if target.is_dir() and not target.is_symlink() and not _is_store(target):
         seen, allowed = "a folder that holds something else", "a new name, or a store to be replaced"
         raise StoreError(explain(target, seen, allowed, "choose another output, or remove the folder yourself"))
 

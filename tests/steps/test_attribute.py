@@ -11,7 +11,8 @@ from igc.config import MethodSettings
 from igc.errors import MethodError, MissingFileError, StateMismatchError
 from igc.steps import solving
 from igc.steps.attribute import attribute_files
-from igc.steps.merge import merge, write_request
+from igc.steps.merge import merge
+from igc.steps.request import write_request
 from igc.store.arrays import read_values
 from tests.steps.stored import FOLDS, write_model, write_rois, write_samples
 
@@ -90,7 +91,6 @@ def test_the_result_says_where_it_comes_from(whole):
 def test_shares_merge_to_the_same_bits_and_recompute_nothing(study, whole, tmp_path, monkeypatch, count):
     folders = [tmp_path / f"share{i}" for i in range(count)]
     for i, folder in enumerate(folders, start=1):
-        write_request(folder, study["samples"], study["model"], SETTINGS, study["rois"], 0)
         attribute_files(
             **study,
             settings=SETTINGS,
