@@ -244,6 +244,14 @@ def test_a_folder_of_something_else_is_never_replaced(verb: str, study: Path, tm
     assert content(place) == before
 
 
+def test_what_a_workflow_left_of_a_store_is_replaced(study: Path, tmp_path: Path) -> None:
+    place = copied(study, tmp_path)
+    before = content(place)
+    (place / "samples.zarr" / "zarr.json").unlink()
+    done(*verbs(study, place)["preprocess"], "--output", place / "samples.zarr" / "zarr.json")
+    assert content(place) == before
+
+
 def test_no_room_for_temporary_files_is_told_in_one_line(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
