@@ -14,10 +14,20 @@ if TYPE_CHECKING:
     from igc.models import load_model
     from igc.steps.attribute import attribute
     from igc.steps.methods import methods
+    from igc.steps.spaces import sum_embedding
     from igc.store.results import open_result
     from igc.store.samples import open_samples
 
-__all__ = ["IgcError", "__version__", "attribute", "load_model", "methods", "open_result", "open_samples"]
+__all__ = [
+    "IgcError",
+    "__version__",
+    "attribute",
+    "load_model",
+    "methods",
+    "open_result",
+    "open_samples",
+    "sum_embedding",
+]
 
 __version__ = "0.1.0"
 
@@ -28,6 +38,7 @@ _HOMES = {
     "methods": "igc.steps.methods",
     "open_result": "igc.store.results",
     "open_samples": "igc.store.samples",
+    "sum_embedding": "igc.steps.spaces",
 }
 
 

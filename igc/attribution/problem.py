@@ -51,6 +51,10 @@ class SampleSource(Protocol):
         """Return the inputs (row, ...) and the responses (row, target) of some samples."""
         ...
 
+    def read_responses(self, rows: Rows) -> npt.NDArray[Any]:
+        """Return the responses (row, target) of some samples, without reading their inputs."""
+        ...
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -203,6 +207,10 @@ class PredictionSource:
         if self.table is not None:
             return inputs, self.table[rows]
         return inputs, self.problem.predict(self.problem.on_device(inputs))
+
+    def read_responses(self, rows: Rows) -> npt.NDArray[Any]:
+        """Return the predictions (row, target)."""
+        return self.read(rows)[1] if self.table is None else self.table[rows]
 
 
 def explain_predictions(problem: Problem, n_targets: int) -> Problem:

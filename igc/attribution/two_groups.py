@@ -142,7 +142,7 @@ class TwoGroupTest:
         problem, n_targets = self.problem, len(self.scores.scale)
         step = max(1, -(-problem.n_samples * n_targets * 8 // RESPONSE_BYTES))
         rows = [np.arange(start + -start % step, stop, step) for start, stop in problem.block_bounds()]
-        responses = [np.asarray(problem.source.read(part)[1], dtype=np.float64) for part in rows if len(part)]
+        responses = [np.asarray(problem.source.read_responses(part), dtype=np.float64) for part in rows if len(part)]
         return cut_offs(np.concatenate(responses), self._quantile)
 
     def plan(self, state: Moments | None) -> Work | None:

@@ -36,7 +36,7 @@ def assemble(
     folds: Sequence[FoldResult],
     method: Method,
     shapes: Sequence[tuple[int, ...]],
-    dims: tuple[str, ...],
+    dims: Sequence[tuple[str, ...]],
     target_names: Sequence[str] | None,
     rois: Mapping[str, RoiSet],
     attributes: Mapping[str, Any],
@@ -52,8 +52,8 @@ def assemble(
         The registry entry.
     shapes : sequence of tuple of int
         Shape of each input.
-    dims : tuple of str
-        Names of the axes of one input.
+    dims : sequence of tuple of str
+        Names of the axes of each input.
     target_names : sequence of str, optional
         Default: "0", "1" ...
     rois : mapping of str to RoiSet
@@ -135,7 +135,7 @@ def _completeness(folds: Sequence[FoldResult], weights: Array) -> dict[str, Any]
 
 
 def _unpacked(
-    maps: Mapping[str, Array], shapes: Sequence[tuple[int, ...]], dims: tuple[str, ...], pool: int | None
+    maps: Mapping[str, Array], shapes: Sequence[tuple[int, ...]], dims: Sequence[tuple[str, ...]], pool: int | None
 ) -> dict[str, Any]:
     """Give each input its own variables, in its own shape."""
     edges = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1]
@@ -143,7 +143,7 @@ def _unpacked(
     for name, flat in maps.items():
         for i, (part, shape) in enumerate(zip(np.split(flat, edges, axis=1), shapes, strict=True)):
             several = len(shapes) > 1
-            axes = tuple(f"{dim}_{i}" for dim in _dims_of(dims, shape)) if several else _dims_of(dims, shape)
+            axes = tuple(f"{dim}_{i}" for dim in dims[i]) if several else dims[i]
             shaped = part.reshape(-1, *shape)
             if pool is not None and name in ("attribution", "mean", "covariance"):
                 shaped = _pooled(shaped, pool)
@@ -151,10 +151,6 @@ def _unpacked(
                 continue
             variables[f"{name}_{i}" if several else name] = (("target", *axes), shaped)
     return variables
-
-
-def _dims_of(dims: tuple[str, ...], shape: tuple[int, ...]) -> tuple[str, ...]:
-    return dims if len(dims) == len(shape) else tuple(f"axis_{i}" for i in range(len(shape)))
 
 
 def _pooled(maps: Array, pool: int) -> Array:

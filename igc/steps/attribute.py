@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ import numpy.typing as npt
 import torch
 import xarray as xr
 
+from igc.attribution.embedding import EmbeddedModel, check_embedding, embed
 from igc.attribution.gradients import Outputs
-from igc.attribution.problem import Problem, group_blocks
+from igc.attribution.problem import Problem, SampleSource, group_blocks
 from igc.attribution.protocols import Options
 from igc.attribution.registry import find_method
 from igc.config import MethodSettings
@@ -37,10 +38,11 @@ from igc.steps.solving import (
     local_cluster,
     solve,
 )
-from igc.steps.sources import array_source, store_source
+from igc.steps.sources import ArraySource, array_source, store_source
+from igc.steps.spaces import input_dims, refuse_tokens, spread_labels, with_features
 from igc.store.arrays import store_digest
 from igc.store.results import save_result
-from igc.store.samples import component_dims, open_samples
+from igc.store.samples import open_samples
 from igc.store.weights import read_description
 from igc.streaming import Execution, Partials
 
@@ -59,6 +61,7 @@ def attribute(
     groups: npt.ArrayLike | None = None,
     rois: Any = None,
     pool: int | None = None,
+    embedding: str | Sequence[str | None] | None = None,
     device: str = "auto",
     seed: int = 0,
     client: Any = None,
@@ -96,6 +99,9 @@ def attribute(
         A label array of the input's shape, or set names to label arrays or to mappings of region names to masks.
     pool : int, optional
         Sum the map over squares of so many rows and columns (images).
+    embedding : str or sequence of (str or None), optional
+        Name of the layer that embeds inputs of whole-number tokens, or one an input: the map is then one of the
+        embedding, baselines too ("zero": the zero embedding). ROI sets may have the shape of the tokens.
     device : str
         "auto" (a GPU where there is one), "cpu", "cuda" ...
     seed : int
@@ -137,10 +143,16 @@ def attribute(
         labels = given[source.order]
     chosen = choose_device(device)
     null, extra = NullSettings.split(options)
-    sets = parse_rois(rois, source.input_shapes[0])
+    if targets is not None:
+        source = replace(source, responses=source.responses[:, list(targets)])
+        names = None if names is None else [names[k] for k in targets]
+    if isinstance(model, torch.nn.Module):
+        model.to(chosen)
+    called, shown = _in_space(model, source, embedding, chosen)
+    sets = parse_rois(spread_labels(rois, source.input_shapes[0], shown.input_shapes[0]), shown.input_shapes[0])
     problem = Problem(
-        Outputs(model, output, None if targets is None else tuple(targets)),
-        source,
+        Outputs(called, output, None if targets is None else tuple(targets)),
+        shown,
         group_blocks(labels, source.n_samples),
         chosen,
         seed=seed,
@@ -148,17 +160,13 @@ def attribute(
         block_size=int(extra.pop("block_size", 1024)),
     )
     summary = extra.pop("summary", None)
-    method_options = Options(baselines, points, tolerance, summary, extra)
-    if targets is not None:
-        source = replace(source, responses=source.responses[:, list(targets)])
-        names = None if names is None else [names[k] for k in targets]
-        problem = replace(problem, source=source)
-    if isinstance(model, torch.nn.Module):
-        model.to(chosen)
+    method_options = Options(baselines, points, tolerance, summary, with_features(extra, sets))
     problem = replace(problem, dtype=input_dtype(model, problem))
     with frozen(model), Reporter(progress, method) as reporter:
+        if isinstance(called, EmbeddedModel):
+            check_embedding(problem, called, source)
         n_targets = check_targets(problem)
-        key = "" if checkpoint is None else _array_key(model, source, problem, method, method_options)
+        key = "" if checkpoint is None else _array_key(model, source, problem, method, method_options, embedding)
         execution = Execution("cluster", _n_workers(client), client) if client is not None else Execution()
         run = Run(
             execution, lambda label: None if checkpoint is None else Partials(checkpoint, digest(key, label)), reporter
@@ -167,14 +175,13 @@ def attribute(
             null.in_order(source.order), entry, method_options, sets, n_targets, source.n_samples, labels, source.order
         )
         solved = solve(problem, entry, method_options, run, n_targets, request)
-    component = tuple(dims or component_dims(len(source.input_shapes[0])))
     attributes = {"method": method, "output": output, "seed": seed, "baselines": _described(baselines)}
     attributes["groups_digest"] = digest(problem.groups[np.argsort(source.order)].tolist())
     dataset = assemble(
         [FoldResult(*solved)] if solved else [],
         entry,
-        source.input_shapes,
-        component,
+        shown.input_shapes,
+        input_dims(source, shown, dims),
         names,
         sets,
         attributes,
@@ -182,6 +189,16 @@ def attribute(
     )
     dataset.attrs["seconds"] = time.perf_counter() - started
     return dataset
+
+
+def _in_space(
+    model: Any, source: ArraySource, embedding: str | Sequence[str | None] | None, device: torch.device
+) -> tuple[Any, SampleSource]:
+    """Return model and samples in the space to explain."""
+    if embedding is None:
+        refuse_tokens(model, source)
+        return model, source
+    return embed(model, source, embedding, device)
 
 
 def _described(baselines: Any) -> Any:
@@ -192,7 +209,14 @@ def _n_workers(client: Any) -> int:
     return max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
 
 
-def _array_key(model: Any, source: Any, problem: Problem, method: str, options: Options) -> str:
+def _array_key(
+    model: Any,
+    source: Any,
+    problem: Problem,
+    method: str,
+    options: Options,
+    embedding: str | Sequence[str | None] | None,
+) -> str:
     """Digest everything the partial states of an in-memory call depend on."""
     total = hashlib.sha256()
     if isinstance(model, torch.nn.Module):
@@ -202,8 +226,27 @@ def _array_key(model: Any, source: Any, problem: Problem, method: str, options: 
         inputs, responses = source.read(np.arange(start, min(start + 1024, source.n_samples)))
         for array in (*inputs, responses):
             total.update(np.ascontiguousarray(array).tobytes())
-    settings = (method, options, problem.outputs.output, problem.outputs.targets, problem.seed, problem.batch_size)
+    for array in _arrays((options.baselines, *options.extra.values())):  # a long array's text leaves numbers out
+        total.update(np.ascontiguousarray(array).tobytes())
+    settings = (
+        method,
+        options,
+        embedding,
+        problem.outputs.output,
+        problem.outputs.targets,
+        problem.seed,
+        problem.batch_size,
+    )
     return digest(total.hexdigest(), type(model).__qualname__, problem.groups.tobytes().hex(), *settings)
+
+
+def _arrays(values: Sequence[Any]) -> Iterator[npt.NDArray[Any]]:
+    """Find the arrays among options, in tuples and lists too."""
+    for value in values:
+        if isinstance(value, (tuple, list)):
+            yield from _arrays(value)
+        elif isinstance(value, (np.ndarray, torch.Tensor)):
+            yield np.asarray(value.detach().cpu() if isinstance(value, torch.Tensor) else value)
 
 
 def attribute_files(
@@ -259,6 +302,7 @@ def attribute_files(
     check_match(model, samples, dataset, digests["samples_digest"], settings.output)
     key = digest(*digests.values(), settings.model_dump_json(), seed)
     null, extra = NullSettings.split(settings.options)
+    extra = with_features(extra, sets)
     options = Options(settings.baselines, settings.points, settings.tolerance, settings.summary, extra)
     solved, kept, blocks = [], [], []
     with local_cluster(workers) as execution, Reporter(progress, f"{model.name} {entry.name}") as reporter:
@@ -295,7 +339,7 @@ def attribute_files(
     }
     dims = tuple(str(dim) for dim in dataset["inputs"].dims[1:])
     names = [str(name) for name in dataset["target"].values]
-    result = assemble(results, entry, (dataset["inputs"].shape[1:],), dims, names, sets, attributes, None)
+    result = assemble(results, entry, (dataset["inputs"].shape[1:],), (dims,), names, sets, attributes, None)
     result.attrs["seconds"] = time.perf_counter() - started
     save_result(result, output)
     for partial_states in kept:

@@ -180,12 +180,11 @@ def region_null(
     request: NullRequest, problem: Problem, scores: Scores, attribution: DatasetAttribution
 ) -> RegionNull | None:
     """Return the null's work on one fold; None where the regions do not fit or there is no pairs estimator."""
-    source: Any = problem.source
     if not isinstance(attribution, DataBaselineCorrelation) or request.indicator.shape[1] != problem.n_components:
         return None
     return RegionNull(
         problem,
-        source.read_responses,
+        problem.source.read_responses,
         scores,
         attribution.pilot,
         request.indicator,
