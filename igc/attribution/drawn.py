@@ -178,6 +178,9 @@ def _moments(responses: Array, predictions: Array, maps: Array, blocks: npt.NDAr
 class DrawnSummary:
     """The dataset attribution of a random sample attribution.
 
+    The sampling error takes the baselines as given: with the data as baseline it leaves out that another dataset
+    would have had other baselines, too. Mean absolute values grow with the noise of the draws.
+
     Attributes
     ----------
     problem, scores, options
@@ -229,7 +232,8 @@ class DrawnSummary:
         estimate, gap, gap_error = self._estimate(state)
         evaluations = self.method.evaluations(self.problem.n_samples)
         if not self.closed:
-            return Outcome(estimate, evaluations=evaluations, maps=maps)
+            signed = self.summary != "mean_absolute"
+            return Outcome(estimate, evaluations=evaluations, maps=maps, signed=signed)
         return Outcome(estimate, gap, gap_error, evaluations, maps)
 
     def _estimate(self, state: DrawnState) -> tuple[MapEstimate, Array, Array]:

@@ -91,6 +91,8 @@ class Outcome:
         Gradient points (or forward evaluations) used.
     maps : mapping of str to array (target, component)
         Further maps, by name.
+    signed : bool
+        False for a map of absolute values.
     """
 
     estimate: MapEstimate
@@ -98,6 +100,7 @@ class Outcome:
     completeness_standard_error: Array | None = None
     evaluations: int = 0
     maps: Mapping[str, Array] = field(default_factory=dict)
+    signed: bool = True
 
 
 class DatasetAttribution(Protocol):

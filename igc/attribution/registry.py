@@ -117,7 +117,7 @@ def _expected_gradients(problem: Problem, scores: Scores, options: Options) -> D
     pool = BaselinePool.of(options.baselines, problem, scores)
     draws = DRAWS if options.points is None else max(1, round(options.points))
     method = ExpectedGradients(pool, draws, problem.seed)
-    return DrawnSummary(problem, scores, options, method, options.summary or "mean")
+    return DrawnSummary(problem, scores, options, method, options.summary or "mean_absolute")
 
 
 def _shapley(problem: Problem, scores: Scores, options: Options) -> BaselineShapley:
@@ -134,7 +134,9 @@ def _shapley(problem: Problem, scores: Scores, options: Options) -> BaselineShap
 
 
 def _baseline_shapley(problem: Problem, scores: Scores, options: Options) -> DatasetAttribution:
-    return DrawnSummary(problem, scores, options, _shapley(problem, scores, options), options.summary or "mean")
+    # the mean is no choice: samples explained against each other cancel in pairs
+    summary = options.summary or "mean_absolute"
+    return DrawnSummary(problem, scores, options, _shapley(problem, scores, options), summary)
 
 
 def _bsc(problem: Problem, scores: Scores, options: Options) -> DatasetAttribution:
@@ -172,7 +174,7 @@ for _method in (
     Method(
         "expected_gradients",
         _expected_gradients,
-        "Integrated Gradients with random baselines and points, mean over samples; points: draws a sample",
+        "Integrated Gradients with random baselines and points, mean absolute value over samples",
         needs="gradient",
         closes_to=None,
         signed=True,
@@ -181,7 +183,7 @@ for _method in (
     Method(
         "baseline_shapley",
         _baseline_shapley,
-        "Shapley values against baselines by random orders, mean over samples; points: forward passes a sample",
+        "Shapley values against baselines by random orders, mean absolute value over samples",
         needs="forward",
         closes_to=None,
         signed=True,

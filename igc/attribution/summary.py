@@ -122,4 +122,5 @@ class SampleSummary:
             completeness_standard_error=None if gap is None else np.zeros_like(gap),
             evaluations=self.method.evaluations(self.problem.n_samples),
             maps=maps,
+            signed=self.summary != "mean_absolute",
         )

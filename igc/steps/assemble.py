@@ -95,7 +95,7 @@ def assemble(
     described = {
         "complete": method.complete,
         "closes_to": method.closes_to or "",
-        "signed": method.signed,
+        "signed": method.signed and all(fold.outcome.signed for fold in folds),
         "needs": method.needs,
         "source": method.source,
         "evaluations": int(evaluations),

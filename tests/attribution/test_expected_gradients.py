@@ -6,11 +6,11 @@ import pytest
 import igc
 from igc.attribution.drawn import STRIPE, uniform_draws
 from igc.testing.closed_forms import _path_gradients
-from igc.testing.probes import linear_model, smooth_network, toy_samples
+from igc.testing.probes import smooth_network, toy_samples
 
 
-def run(model, samples, **options):
-    return igc.attribute(model, samples, "expected_gradients", progress=False, **options)
+def run(model, samples, summary="mean", **options):
+    return igc.attribute(model, samples, "expected_gradients", progress=False, summary=summary, **options)
 
 
 def test_maps_converge_to_integrated_gradients_over_all_samples():
@@ -29,7 +29,7 @@ def test_maps_converge_to_integrated_gradients_over_all_samples():
 def test_errors_are_honest_over_seeds(summary):
     model = smooth_network(4, 2, seed=2)
     samples = toy_samples(50, 4, model)
-    results = [run(model, samples, points=8, seed=seed, summary=summary) for seed in range(80)]
+    results = [run(model, samples, points=8, seed=seed, summary=summary) for seed in range(40)]
     spread = np.stack([r["attribution"].values for r in results]).std(axis=0, ddof=1)
     claimed = np.sqrt(np.mean([r["estimator_error"].values ** 2 for r in results], axis=0))
     np.testing.assert_allclose(np.linalg.norm(claimed), np.linalg.norm(spread), rtol=0.15)
@@ -51,11 +51,26 @@ def test_a_single_draw_has_an_error_that_cannot_be_told():
 
 
 def test_sampling_errors_leave_out_the_noise_of_the_draws():
-    model = linear_model(np.array([[1.0, -2.0, 0.5]]))
-    results = [run(model, toy_samples(200, 3, model, seed=seed), points=4, baselines="zero") for seed in range(60)]
+    model = smooth_network(4, 1, seed=2)
+    results = [run(model, toy_samples(150, 4, model, seed=s), points=2, baselines="zero", seed=s) for s in range(80)]
     spread = np.stack([r["attribution"].values for r in results]).std(axis=0, ddof=1)
-    claimed = np.sqrt(np.mean([r["standard_error"].values ** 2 for r in results], axis=0))
-    np.testing.assert_allclose(np.linalg.norm(claimed), np.linalg.norm(spread), rtol=0.2)
+    sampling, drawing = (
+        np.sqrt(np.mean([r[name].values ** 2 for r in results], axis=0))
+        for name in ("standard_error", "estimator_error")
+    )
+    assert np.linalg.norm(drawing) > 0.2 * np.linalg.norm(sampling)
+    np.testing.assert_allclose(
+        np.hypot(np.linalg.norm(sampling), np.linalg.norm(drawing)), np.linalg.norm(spread), rtol=0.2
+    )
+
+
+def test_the_mean_of_samples_explained_by_each_other_is_nothing_but_noise():
+    model = smooth_network(4, 2, seed=2)
+    result = run(model, toy_samples(100, 4, model), points=400)
+    assert float(np.abs(result["attribution"] / result["estimator_error"]).max()) < 4
+    default = run(model, toy_samples(100, 4, model), summary=None, points=400)
+    np.testing.assert_array_equal(default["attribution"], result["mean_absolute"])
+    assert (default.attrs["signed"], result.attrs["signed"]) == (False, True)
 
 
 def test_draws_follow_from_the_number_of_the_sample_alone():
