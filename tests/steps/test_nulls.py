@@ -9,7 +9,8 @@ from igc.config import MethodSettings
 from igc.errors import DataError
 from igc.stats.exchange import exchange_units
 from igc.steps.attribute import attribute_files
-from igc.steps.merge import merge, write_request
+from igc.steps.merge import merge
+from igc.steps.request import write_request
 from igc.store.arrays import read_values
 from tests.steps.stored import FOLDS, write_model, write_rois, write_samples
 
