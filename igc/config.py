@@ -412,10 +412,15 @@ def parse_block(kind: Any, text: str) -> Any:
     ------
     ConfigError
         If the block is not allowed.
+    MissingFileError
+        If the text is the name of a file that does not exist.
     """
     candidate = Path(text) if len(text) < 1000 and "{" not in text else None
     if candidate is not None and candidate.is_file():
         return parse(kind, _read_yaml(_read_text(candidate), text), text)
+    if candidate is not None and candidate.suffix in {".yaml", ".yml", ".json"}:
+        allowed = "a block as JSON or YAML text, or a file holding it"
+        raise MissingFileError(explain(f"settings: {text}", "no such file", allowed, "check the path"))
     return parse(kind, _read_yaml(text, "settings"), "settings")
 
 

@@ -32,6 +32,7 @@ from igc.steps.solving import (
     StoredModel,
     check_targets,
     choose_device,
+    code_digest,
     digest,
     frozen,
     input_dtype,
@@ -228,16 +229,10 @@ def _array_key(
             total.update(np.ascontiguousarray(array).tobytes())
     for array in _arrays((options.baselines, *options.extra.values())):  # a long array's text leaves numbers out
         total.update(np.ascontiguousarray(array).tobytes())
-    settings = (
-        method,
-        options,
-        embedding,
-        problem.outputs.output,
-        problem.outputs.targets,
-        problem.seed,
-        problem.batch_size,
-    )
-    return digest(total.hexdigest(), type(model).__qualname__, problem.groups.tobytes().hex(), *settings)
+    outputs = problem.outputs
+    settings = (method, options, embedding, outputs.output, outputs.targets, problem.seed, problem.batch_size)
+    kind = type(model).__qualname__
+    return digest(total.hexdigest(), kind, problem.groups.tobytes().hex(), code_digest(), *settings)
 
 
 def _arrays(values: Sequence[Any]) -> Iterator[npt.NDArray[Any]]:
@@ -300,7 +295,7 @@ def attribute_files(
     chosen = choose_device(device)
     digests = {"samples_digest": store_digest(samples), "model_digest": _file_digest(model / "model.safetensors")}
     check_match(model, samples, dataset, digests["samples_digest"], settings.output)
-    key = digest(*digests.values(), settings.model_dump_json(), seed)
+    key = digest(*digests.values(), settings.model_dump_json(), seed, code_digest())
     null, extra = NullSettings.split(settings.options)
     extra = with_features(extra, sets)
     options = Options(settings.baselines, settings.points, settings.tolerance, settings.summary, extra)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,12 +31,15 @@ __all__ = [
     "StoredModel",
     "check_targets",
     "choose_device",
+    "code_digest",
     "digest",
     "frozen",
     "input_dtype",
     "local_cluster",
     "solve",
 ]
+
+logger = logging.getLogger(__name__)
 
 RESOLVED_BYTES = 256 << 20
 """Sums by group are kept for every component where they fit into so many bytes."""
@@ -116,6 +121,16 @@ def input_dtype(model: Any, problem: Problem) -> torch.dtype:
     return torch.float64 if first.dtype == np.float64 else torch.float32
 
 
+@lru_cache(maxsize=1)
+def code_digest() -> str:
+    """Return the SHA-256 of the source of this package: states made by other code are not taken up again."""
+    total = hashlib.sha256()
+    package = Path(__file__).parent.parent
+    for file in sorted(package.rglob("*.py")):
+        total.update(file.relative_to(package).as_posix().encode() + file.read_bytes())
+    return total.hexdigest()
+
+
 def digest(*parts: object) -> str:
     """Return the SHA-256 of some values, by their text."""
     return hashlib.sha256(json.dumps([str(part) for part in parts]).encode()).hexdigest()
@@ -128,12 +143,16 @@ class Run:
     execution: Execution
     partials: Callable[[str], Partials | None]
     reporter: Reporter
-
     share: tuple[int, int] | None = None
+    batch_size: int = 0
+
+    def _partials(self, label: str) -> Partials | None:
+        """Return where states are kept: those of another batch size are not taken."""
+        return self.partials(f"{label} by {self.batch_size}")
 
     def keep(self, work: Work) -> None:
         """Compute this run's share of a piece of work and keep the states."""
-        partials = self.partials(work.label)
+        partials = self._partials(work.label)
         if self.share is None or partials is None:
             message = explain("share", self.share, "a share with a checkpoint folder", "give --checkpoint")
             raise MethodError(message)
@@ -157,7 +176,7 @@ class Run:
                 unit,
                 kind,
                 execution=self.execution,
-                partials=self.partials(label),
+                partials=self._partials(label),
                 units_per_task=_per_task(n_units),
                 advance=advance,
             )
@@ -171,7 +190,32 @@ def _per_task(n_units: int) -> int:
 def solve(
     problem: Problem, method: Method, options: Options, run: Run, n_targets: int, request: NullRequest | None = None
 ) -> tuple[Scores, Outcome, NullMap | None] | None:
-    """Score the samples, then add work until the method has enough; None if only a share was computed."""
+    """Score the samples, then add work until the method has enough; None if only a share was computed.
+
+    Where a batch does not fit into the memory of the device, everything starts again with half of it. The size that
+    fitted is kept with the partial states, since in float32 the bits of a result depend on it.
+    """
+    size, kept = problem.batch_size, run.partials("batch size")
+    stored = None if kept is None else kept.load("size")
+    if stored is not None:
+        size = int(stored["size"][0])
+    while True:
+        try:
+            return _solve(replace(problem, batch_size=size), method, options, run, n_targets, request)
+        except torch.OutOfMemoryError as error:
+            if size == 1:
+                allowed = "a sample that fits into the memory of the device"
+                raise MethodError(explain("batch_size", "no room even for 1", allowed, "use another device")) from error
+            size //= 2
+            logger.warning("out of memory on %s: going on with a batch size of %d", problem.device, size)
+            if kept is not None:
+                kept.save("size", {"size": np.array([size])})
+
+
+def _solve(
+    problem: Problem, method: Method, options: Options, run: Run, n_targets: int, request: NullRequest | None
+) -> tuple[Scores, Outcome, NullMap | None] | None:
+    run = replace(run, batch_size=problem.batch_size)
     n_groups = int(problem.groups.max()) + 1
     size = n_groups * n_targets * problem.n_components * 8
     resolved = n_groups > 1 and size <= RESOLVED_BYTES

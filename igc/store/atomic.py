@@ -120,7 +120,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
         If the disk is full, read-only or not writable, or a folder that is no store stands there; nothing of the
         attempt is left.
     """
-    target = Path(path)
+    # whole, because "." and ".." have no name beside which to write
+    target = Path(os.path.abspath(path))
+    if not target.name:
+        raise StoreError(explain(target, "the root of all files", "a name", "choose another output"))
     temporary, aside = (target.with_name(_name(target, os.getpid(), kind)) for kind in _KINDS)
     try:
         _refuse_foreign(target)

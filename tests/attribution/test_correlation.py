@@ -275,3 +275,32 @@ def test_two_samples_are_too_few_for_pairs():
     model = smooth_network(6, 3)
     with pytest.raises(DataError, match="at least 3"):
         run(model, toy_samples(2, 6, model))
+
+
+def test_a_batch_that_does_not_fit_is_halved_until_it_does(tmp_path, caplog):
+    model = smooth_network(5, 2, seed=2)
+    samples = toy_samples(300, 5, model)
+    largest = []
+
+    def small(x):
+        largest.append(len(x))
+        if len(x) > 40:
+            raise torch.OutOfMemoryError
+        return model(x)
+
+    halved = run(small, samples, points=2, checkpoint=tmp_path)
+    np.testing.assert_array_equal(halved["attribution"], run(model, samples, points=2, batch_size=32)["attribution"])
+    assert "batch size of 32" in caplog.text
+    largest.clear()
+    run(small, samples, points=2, checkpoint=tmp_path)
+    assert max(largest) <= 40
+
+
+def test_a_device_without_room_for_one_sample_is_named():
+    def full(x):
+        if len(x) > 0 and x.requires_grad:
+            raise torch.OutOfMemoryError
+        return x[:, :2]
+
+    with pytest.raises(MethodError, match="another device"):
+        run(full, toy_samples(50, 5, smooth_network(5, 2)), points=2)
