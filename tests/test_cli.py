@@ -97,7 +97,17 @@ CASES: list[tuple[str, str, list[str], list[str], list[str], dict[str, Any]]] = 
         "attribute_files",
         [
             *("--samples", "samples.zarr", "--model", "ridge/model.json", "--rois", "rois.zarr/zarr.json"),
-            *("--output", "igc.zarr/zarr.json", "--checkpoint", "partials", "--workers", "2", "--progress"),
+            *(
+                "--output",
+                "igc.zarr/zarr.json",
+                "--checkpoint",
+                "partials",
+                "--workers",
+                "2",
+                "--share",
+                "2/4",
+                "--progress",
+            ),
         ],
         ["--settings", '{"method": "igc", "points": 4}', "--seed", "7"],
         ["--method", "plain"],
@@ -110,6 +120,7 @@ CASES: list[tuple[str, str, list[str], list[str], list[str], dict[str, Any]]] = 
             "seed": 7,
             "device": "auto",
             "checkpoint": Path("partials"),
+            "share": (2, 4),
             "workers": 2,
             "progress": True,
         },
@@ -348,3 +359,12 @@ def test_the_schema_is_printed_or_written(runner: CliRunner, tmp_path: Path) -> 
     assert json.loads(printed.output) == json.loads(json_schema())
     assert runner.invoke(app, ["config-schema", "--output", str(tmp_path / "schema.json")]).exit_code == 0
     assert (tmp_path / "schema.json").read_text(encoding="utf-8") == printed.output
+
+
+@pytest.mark.parametrize("share", ["2", "two/4", "2/4/6", "-1/2"])
+def test_a_share_that_is_no_share_ends_in_one_line(runner: CliRunner, share: str) -> None:
+    common = ["--samples", "s.zarr", "--model", "m", "--output", "o.zarr", "--settings", "{}"]
+    result = runner.invoke(app, ["attribute", *common, "--share", share])
+    assert result.exit_code == 2
+    assert "--share" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
