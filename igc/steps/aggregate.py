@@ -9,6 +9,7 @@ from igc.errors import ConfigError, DataError, explain
 from igc.roi.aggregate import roi_table
 from igc.roi.sets import open_rois
 from igc.store.atomic import write_table
+from igc.store.outputs import check_folder
 from igc.store.results import open_result
 
 __all__ = ["aggregate"]
@@ -38,6 +39,8 @@ def aggregate(attributions: Sequence[Path], outputs: Sequence[Path], rois: Path 
     if len(attributions) != len(outputs):
         seen = f"{len(attributions)} results and {len(outputs)} outputs"
         raise ConfigError(explain("aggregate", seen, "one output a result", "name an output for each result"))
+    for output in outputs:
+        check_folder(output.parent)
     sets = None if rois is None else open_rois(rois)
     tables = []
     for path in attributions:

@@ -19,6 +19,7 @@ from igc.comparison.reliability import reliability_table, seed_table
 from igc.errors import ConfigError, DataError, MissingFileError, ShapeError, explain
 from igc.store.arrays import read_values, store_path
 from igc.store.atomic import write_table
+from igc.store.outputs import check_folder
 from igc.store.results import open_result
 from igc.store.samples import open_samples
 from igc.store.weights import read_description
@@ -192,6 +193,7 @@ def compare(samples: Path, attributions: Sequence[Path], scores: Sequence[Path],
     """
     if not attributions:
         raise ConfigError(explain("attributions", "none", "at least one result", "name the results to compare"))
+    check_folder(output)
     dataset = open_samples(samples)
     results = _open_all(attributions, dataset)
     score_table = _scores(scores)

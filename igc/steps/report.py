@@ -25,6 +25,7 @@ from igc.report.volumes import Geometry, write_volume
 from igc.roi.sets import RoiSet, open_rois
 from igc.store.arrays import read_values, store_path
 from igc.store.atomic import write_text
+from igc.store.outputs import check_folder
 from igc.store.results import open_result
 from igc.store.samples import open_samples
 
@@ -178,6 +179,7 @@ def report(
     DataError, ShapeError, MissingFileError, StoreError
         If an input cannot be read or belongs to another study. Nothing is written then.
     """
+    check_folder(output)
     dataset = open_samples(samples)
     results = _open_results(attributions, dataset)
     sets = {} if rois is None else open_rois(rois)

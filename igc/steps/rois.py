@@ -8,6 +8,7 @@ from pathlib import Path
 from igc.config import RoiSource
 from igc.roi.sets import save_rois
 from igc.roi.sources import build_roi_set
+from igc.store.outputs import check_store
 from igc.store.samples import open_samples
 
 __all__ = ["define_rois"]
@@ -32,5 +33,6 @@ def define_rois(samples: Path, rois: Mapping[str, RoiSource], output: Path, seed
     DataError, MissingFileError
         If a set cannot be made from these samples; nothing is written then.
     """
+    check_store(output, samples)
     dataset = open_samples(samples)
     save_rois({name: build_roi_set(name, source, dataset, seed) for name, source in rois.items()}, output)

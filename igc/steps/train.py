@@ -26,6 +26,7 @@ from igc.seeding import integer_seed
 from igc.steps.progress import Reporter
 from igc.store.arrays import store_digest
 from igc.store.atomic import write_table
+from igc.store.outputs import check_folder
 from igc.store.samples import open_samples
 
 __all__ = ["train"]
@@ -182,6 +183,7 @@ def train(
     DataError, ModelError
         If the samples or the settings cannot be used; nothing is written then.
     """
+    check_folder(Path(output))
     study = _Study.open(Path(samples))
     architecture, arguments = _architecture(study, model)
     accelerator_of(device)

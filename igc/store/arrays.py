@@ -186,7 +186,8 @@ def open_store(path: str | Path) -> xr.Dataset:
         store = CheckedStore(folder, read_only=True)
         dataset = xr.open_zarr(store, chunks=None, consolidated=False, decode_cf=False)
     except (KeyError, ValueError, FileNotFoundError, zarr.errors.BaseZarrError) as error:
-        message = explain(folder, f"an unreadable store ({error})", "a complete zarr store", "delete it and run again")
+        remedy = "check the path, or make it again with the step before"
+        message = explain(folder, f"an unreadable store ({error})", "a complete zarr store", remedy)
         raise StoreError(message) from error
     labels = dataset.attrs.pop("igc_labels", {})
     names = dataset.attrs.pop("igc_coordinates", [])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import platform
 import re
@@ -16,6 +15,7 @@ import pandas as pd
 from safetensors import SafetensorError
 
 from igc.errors import StoreError, explain
+from igc.store.outputs import refuse_foreign
 
 __all__ = ["replacing", "write_table", "write_text"]
 
@@ -25,6 +25,10 @@ _REMEDIES = {
     errno.EROFS: "choose a folder that can be written to",
     errno.EACCES: "choose a folder you may write to",
     errno.EFBIG: "raise the file size limit and run again",
+    errno.ENOTDIR: "choose another output: a file and a folder are in the way of each other",
+    errno.EISDIR: "choose another output: a file and a folder are in the way of each other",
+    errno.EEXIST: "choose another output: a file and a folder are in the way of each other",
+    errno.ENAMETOOLONG: "choose a shorter output",
 }
 
 _KINDS = ("partial", "replaced")
@@ -59,23 +63,6 @@ def _remove_abandoned(target: Path) -> None:
             process = path.name[len(before) : -len(after)]
             if path.name == f"{before}{process}{after}" and process.isdigit() and not _is_running(process):
                 _remove(path)
-
-
-def _is_store(folder: Path) -> bool:
-    """Return whether a folder is a store, or what is left of one of which a workflow removed the ``zarr.json``."""
-    try:
-        return bool(json.loads((folder / "zarr.json").read_text(encoding="utf-8"))["node_type"] == "group")
-    except FileNotFoundError:
-        return all(path.name.isidentifier() and (path / "zarr.json").is_file() for path in folder.iterdir())
-    except (OSError, ValueError, TypeError, KeyError):
-        return False
-
-
-def _refuse_foreign(target: Path) -> None:
-    """Refuse to replace a folder that was not made here: a mistyped output must not delete somebody's data."""
-    if target.is_dir() and not target.is_symlink() and not _is_store(target):
-        seen, allowed = "a folder that holds something else", "a new name, or a store to be replaced"
-        raise StoreError(explain(target, seen, allowed, "choose another output, or remove the folder yourself"))
 
 
 def _system_number(error: OSError | SafetensorError) -> int:
@@ -126,7 +113,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
         raise StoreError(explain(target, "the root of all files", "a name", "choose another output"))
     temporary, aside = (target.with_name(_name(target, os.getpid(), kind)) for kind in _KINDS)
     try:
-        _refuse_foreign(target)
+        refuse_foreign(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(target)
         _remove(temporary)
@@ -136,7 +123,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
         number = _system_number(error)
         if isinstance(error, StoreError) or number not in _REMEDIES:
             raise
-        raise StoreError(explain(target, os.strerror(number), "a place to write to", _REMEDIES[number])) from error
+        # what the body reads, or its temporary files, may lie on another disk
+        place = str(getattr(error, "filename", None) or target)
+        where = target if place.startswith(str(target.parent)) else place
+        raise StoreError(explain(where, os.strerror(number), "a place to write to", _REMEDIES[number])) from error
     finally:
         _remove(temporary)
         _remove(aside)

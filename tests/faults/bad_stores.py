@@ -230,19 +230,25 @@ def missing_chunk_of_samples(study: Path) -> Wrong:
 @case
 def samples_without_metadata(study: Path) -> Wrong:
     (study / "samples.zarr" / "zarr.json").unlink()
-    return attribute(study, "samples.zarr", "an unreadable store", "a complete zarr store", "delete it and run again")
+    return attribute(
+        study, "samples.zarr", "an unreadable store", "a complete zarr store", "check the path, or make it again"
+    )
 
 
 @case
 def samples_with_broken_metadata(study: Path) -> Wrong:
     (study / "samples.zarr" / "zarr.json").write_text('{"zarr_format": 3, "node')
-    return attribute(study, "samples.zarr", "an unreadable store", "a complete zarr store", "delete it and run again")
+    return attribute(
+        study, "samples.zarr", "an unreadable store", "a complete zarr store", "check the path, or make it again"
+    )
 
 
 @case
 def samples_with_broken_metadata_of_a_variable(study: Path) -> Wrong:
     (study / "samples.zarr" / "inputs" / "zarr.json").write_text("{}")
-    return attribute(study, "samples.zarr", "an unreadable store", "a complete zarr store", "delete it and run again")
+    return attribute(
+        study, "samples.zarr", "an unreadable store", "a complete zarr store", "check the path, or make it again"
+    )
 
 
 @case
@@ -418,3 +424,68 @@ def rois(study: Path, *words: str, settings: Any = None) -> Wrong:
     sets = settings or {"halves": {"kind": "masks", "masks": {"first": str(study / "arrays" / "half.npy")}}}
     samples, output = str(study / "samples.zarr"), str(study / "out" / "rois.zarr")
     return ["rois", "--settings", json.dumps(sets), "--samples", samples, "--output", output], list(words)
+
+
+# --- outputs in the way of something --------------------------------------------------------------------------------
+
+
+def placed(command: Wrong, output: Path, *words: str) -> Wrong:
+    """Put another output into a command."""
+    arguments = list(command[0])
+    arguments[arguments.index("--output") + 1] = str(output)
+    return arguments, list(words)
+
+
+@case
+def rois_over_their_samples(study: Path) -> Wrong:
+    samples = study / "samples.zarr"
+    return placed(rois(study), samples, str(samples), "the path of the input", "choose another output")
+
+
+@case
+def attribution_over_its_samples(study: Path) -> Wrong:
+    samples = study / "samples.zarr"
+    return placed(attribute(study), samples, str(samples), "the path of the input", "choose another output")
+
+
+@case
+def attribution_over_its_model(study: Path) -> Wrong:
+    return placed(attribute(study), study / "network", "the path of the input", "choose another output")
+
+
+@case
+def attribution_inside_its_rois(study: Path) -> Wrong:
+    return placed(attribute(study), study / "rois.zarr" / "igc.zarr", "the path of the input", "choose another output")
+
+
+@case
+def attribution_over_a_folder_of_data(study: Path) -> Wrong:
+    return placed(attribute(study), study / "brain", "a folder that holds something else", "choose another output")
+
+
+@case
+def attribution_over_a_file(study: Path) -> Wrong:
+    file = study / "arrays" / "half.npy"
+    return placed(attribute(study), file, str(file), "a file", "choose another output")
+
+
+@case
+def model_in_its_samples(study: Path) -> Wrong:
+    return placed(train(study), study / "samples.zarr", "a zarr store", "a folder for other files", "choose another")
+
+
+@case
+def model_below_a_file(study: Path) -> Wrong:
+    file = study / "arrays" / "half.npy"
+    return placed(train(study), file / "ridge", f"the file {file} in its way", "a path of folders", "choose another")
+
+
+@case
+def tables_in_a_store(study: Path) -> Wrong:
+    words = ["a zarr store", "a folder for other files", "choose another output"]
+    return placed(compare(study), study / "samples.zarr", *words)
+
+
+@case
+def output_without_a_name(study: Path) -> Wrong:
+    return placed(rois(study), Path("/"), "choose another output")
