@@ -42,6 +42,7 @@ from igc.steps.solving import (
 from igc.steps.sources import ArraySource, array_source, store_source
 from igc.steps.spaces import input_dims, refuse_tokens, spread_labels, with_features
 from igc.store.arrays import store_digest
+from igc.store.outputs import check_store
 from igc.store.results import save_result
 from igc.store.samples import open_samples
 from igc.store.weights import read_description
@@ -290,6 +291,7 @@ def attribute_files(
     entry = find_method(settings.method or "igc")
     if share is not None and (checkpoint is None or not 1 <= share[0] <= share[1]):
         raise MethodError(explain("share", share, "1/n to n/n, with a checkpoint folder", "correct the share"))
+    check_store(output, samples, model, rois)
     dataset, description = open_samples(samples), read_description(model)
     sets: Mapping[str, RoiSet] = open_rois(rois) if rois is not None else {}
     chosen = choose_device(device)
