@@ -45,16 +45,14 @@ def _absolute(path: str | Path) -> Path:
     return whole.parent if whole.name == "zarr.json" else whole
 
 
-def _check_place(path: Path) -> Path:
-    """Return the absolute path of an output, for which a folder must be there or can be made."""
-    target = _absolute(path)
+def _check_place(path: Path, target: Path) -> None:
+    """Check that the folder above a target is there or can be made."""
     nearest = next((parent for parent in target.parents if parent.exists()), target)
     if not nearest.is_dir():
         raise StoreError(explain(path, f"the file {nearest} in its way", "a path of folders", "choose another output"))
     if not os.access(nearest, os.W_OK | os.X_OK):
         seen = f"no permission to write to {nearest}"
         raise StoreError(explain(path, seen, "a folder you may write to", "choose another output"))
-    return target
 
 
 def check_store(path: Path, *inputs: Path | None) -> None:
@@ -74,7 +72,8 @@ def check_store(path: Path, *inputs: Path | None) -> None:
     ConfigError
         If the path is, holds, or lies in one of the inputs.
     """
-    target = _check_place(path)
+    target = _absolute(path)
+    _check_place(path, target)
     for given in inputs:
         source = None if given is None else _absolute(given)
         if source is not None and (target.is_relative_to(source) or source.is_relative_to(target)):
@@ -98,6 +97,7 @@ def check_folder(path: Path) -> None:
     StoreError
         If a file is in the way, the place is not writable, or the path is that of a store.
     """
-    target = _check_place(path / "file")
-    if (target.parent / "zarr.json").exists():
+    target = _absolute(path)
+    _check_place(path, target / "file")
+    if (target / "zarr.json").exists():
         raise StoreError(explain(path, "a zarr store", "a folder for other files", "choose another output"))
