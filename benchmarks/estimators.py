@@ -136,7 +136,8 @@ def main():
 
     reference, whole = pairs(arguments.reference, 1000)
     own = float(np.linalg.norm(whole["estimator_error"]) / np.linalg.norm(reference))
-    print(f"{len(inputs)} samples, {peers.n_targets} targets; reference: {arguments.reference:g} points, error {own:.4f}")
+    reached = f"{arguments.reference:g} points, its error {own:.4f}"
+    print(f"{len(inputs)} samples, {peers.n_targets} targets; reference: {reached}")
     print(f"{'estimator':<44}{'points a sample':>16}{'error':>9}{'seconds':>9}")
     cases = [(f"pairs (igc), {p:g}", p, lambda s, p=p: pairs(p, s)[0]) for p in (0.25, 1, 4, 16)]
     cases += [(f"Expected Gradients, {d} draw(s)", d, lambda s, d=d: peers.expected_gradients(d, s)) for d in (1, 4)]
