@@ -24,6 +24,7 @@ from igc.errors import MethodError, ShapeError, explain
 from igc.stats.moments import Moments
 from igc.steps.nulls import NullRequest, region_null
 from igc.steps.progress import Reporter
+from igc.steps.sources import last_written
 from igc.streaming import Execution, Partials, compute_share, reduce_units
 
 __all__ = [
@@ -46,7 +47,7 @@ RESOLVED_BYTES = 256 << 20
 
 
 @lru_cache(maxsize=8)
-def _loaded(path: str, fold: int, device: str) -> torch.nn.Module:
+def _loaded(path: str, fold: int, device: str, written: int) -> torch.nn.Module:
     from igc.models.files import (  # a notebook that brings its own model does not wait for ours
         describe_model,
         load_model,
@@ -68,7 +69,8 @@ class StoredModel:
     @property
     def module(self) -> torch.nn.Module:
         """The module itself, loaded when it is first needed."""
-        return _loaded(self.path, self.fold, self.device)
+        # a model that was trained again into the same folder is another model
+        return _loaded(self.path, self.fold, self.device, last_written(Path(self.path) / "model.json"))
 
     def __call__(self, *inputs: torch.Tensor) -> Any:
         """Run the model."""

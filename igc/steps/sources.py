@@ -14,18 +14,28 @@ import xarray as xr
 
 from igc.errors import DataError, ShapeError, explain
 from igc.seeding import generator
-from igc.store.arrays import read_values
+from igc.store.arrays import read_values, store_path
 from igc.store.samples import open_samples
 
-__all__ = ["ArraySource", "StoreSource", "array_source"]
+__all__ = ["ArraySource", "StoreSource", "array_source", "last_written"]
 
 Rows = npt.NDArray[np.int64]
 CACHE_BYTES = 1 << 28
 
 
+def last_written(path: Path) -> int:
+    """Return when a file was written last, in nanoseconds; 0 if there is none."""
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
 @lru_cache(maxsize=4)
-def _opened(path: str) -> xr.Dataset:
+def _opened_then(path: str, written: int) -> xr.Dataset:
     return open_samples(path)
+
+
+def _opened(path: str) -> xr.Dataset:
+    """Open samples once, and again when they were made anew."""
+    return _opened_then(path, last_written(store_path(path) / "zarr.json"))
 
 
 @dataclass(frozen=True)
