@@ -152,6 +152,7 @@ for _method in (
         closes_to="score",
         signed=True,
         source="arXiv 2404.13910",
+        options=("side",),
     ),
     Method(
         "igac",

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from igc.attribution.correlation.data_baseline import DataBaselineCorrelation
 from igc.attribution.correlation.null import NullMap
 from igc.attribution.problem import Problem, score_unit
-from igc.attribution.protocols import Method, Options, Outcome, Work
+from igc.attribution.protocols import DatasetAttribution, Method, Options, Outcome, Work
 from igc.attribution.registry import build
 from igc.attribution.scores import Scores
 from igc.errors import MethodError, ShapeError, explain
@@ -224,7 +225,7 @@ def _solve(
     n_blocks = len(problem.block_bounds())
     moments = run.reduce(n_blocks, partial(score_unit, problem, resolved), Moments, "scores")
     scores = Scores(moments)
-    attribution = build(method.name, problem, scores, options)
+    attribution = _decided(build(method.name, problem, scores, options), run)
     null = None if request is None else region_null(request, problem, scores, attribution)
     state: Any = None
     while (work := attribution.plan(state)) is not None:
@@ -241,6 +242,18 @@ def _solve(
     extra = null.work()
     permuted = null.finish(run.reduce(extra.n_units, extra.unit, extra.kind, extra.label))
     return scores, attribution.finish(state), permuted
+
+
+def _decided(attribution: DatasetAttribution, run: Run) -> DatasetAttribution:
+    """Let a method choose its cheaper side, and keep the choice with the partial states."""
+    if not isinstance(attribution, DataBaselineCorrelation):
+        return attribution
+    partials = run._partials("side")
+    kept = None if partials is None else partials.load("side")
+    decided = attribution.decide(None if kept is None else bool(kept["by_latents"][0]))
+    if partials is not None and kept is None:
+        partials.save("side", {"by_latents": np.array([decided.by_latents])})
+    return decided
 
 
 def check_targets(problem: Problem) -> int:

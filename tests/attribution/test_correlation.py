@@ -304,3 +304,77 @@ def test_a_device_without_room_for_one_sample_is_named():
 
     with pytest.raises(MethodError, match="another device"):
         run(full, toy_samples(50, 5, smooth_network(5, 2)), points=2)
+
+
+@pytest.mark.parametrize("one_hot", [False, True])
+@pytest.mark.parametrize("resolved", [False, True])
+def test_latents_of_a_linear_readout_give_the_sums_of_all_outputs(one_hot, resolved):
+    from igc.attribution.correlation.design import PairDesign
+    from igc.attribution.gradients import Outputs
+    from igc.attribution.problem import Problem, group_blocks
+    from igc.steps.sources import ArraySource
+
+    model = smooth_network(6, 12, seed=3)
+    inputs, scores = toy_samples(90, 6, model)
+    responses = np.eye(12)[scores.argmax(axis=1)][:, [4, 1, 9]] if one_hot else scores[:, [4, 1, 9]]
+    source = ArraySource((inputs,), responses, np.arange(90))
+    groups = group_blocks(np.arange(90) // 9, 90)
+    problem = Problem(Outputs(model, targets=(4, 1, 9)), source, groups, dtype=torch.float64, batch_size=32)
+    design = PairDesign(tuple(problem.block_bounds()), 0, 0, 1)
+    pilot = np.random.default_rng(0).normal(size=(16, 6))
+    weight = model[2].weight.detach().numpy()[[4, 1, 9]]
+    by_latents = pairs.pair_unit(problem, design, pilot, resolved, 0, by_latents=True)
+    by_outputs = pairs.pair_unit(problem, design, weight @ pilot, resolved, 0)
+    for name, value in by_outputs.to_arrays().items():
+        if name != "evaluations":
+            np.testing.assert_allclose(by_latents.to_arrays()[name], value, rtol=1e-10, atol=1e-12)
+
+
+def test_the_side_of_latents_estimates_the_same_map():
+    model = smooth_network(6, 12, seed=3)
+    samples = toy_samples(200, 6, model)
+    first, second = (run(model, samples, points=32, side=side) for side in ("outputs", "latents"))
+    error = np.hypot(first["estimator_error"], second["estimator_error"])
+    assert float((np.abs(first["attribution"] - second["attribution"]) / error).max()) < 4
+
+
+def test_a_readout_is_found_where_there_is_one():
+    from igc.attribution.gradients import Outputs
+    from igc.attribution.readout import find_readout
+
+    model = smooth_network(6, 12)
+    inputs = (torch.zeros(2, 6, dtype=torch.float64),)
+    found = find_readout(Outputs(model), inputs)
+    assert found is not None
+    assert found.layer is model[2]
+    expected = torch.tanh(model[0](inputs[0]))
+    torch.testing.assert_close(found.latents(inputs), expected)
+    assert find_readout(Outputs(model, "probability"), inputs) is None
+    assert find_readout(Outputs(lambda x: model(x)), inputs) is None
+    assert find_readout(Outputs(torch.nn.Sequential(model, torch.nn.Tanh())), inputs) is None
+
+
+def test_many_targets_of_few_latents_take_the_side_of_the_latents():
+    from igc.attribution.correlation.sides import choose_latents
+    from igc.attribution.gradients import Outputs
+    from igc.attribution.problem import Problem, group_blocks
+    from igc.steps.sources import ArraySource
+
+    model = torch.nn.Sequential(
+        torch.nn.Linear(6, 300), torch.nn.Tanh(), torch.nn.Linear(300, 4), torch.nn.Linear(4, 400)
+    )
+    source = ArraySource(
+        (np.zeros((100, 6), np.float32),), np.random.default_rng(0).normal(size=(100, 400)), np.arange(100)
+    )
+    problem = Problem(Outputs(model), source, group_blocks(None, 100))
+    assert choose_latents(problem, "auto")
+    assert not choose_latents(problem, "outputs")
+    assert not choose_latents(problem, "auto", kept=False)
+    with pytest.raises(MethodError, match="auto, outputs, latents"):
+        choose_latents(problem, "inputs")
+
+
+def test_forcing_the_side_of_latents_needs_a_linear_readout():
+    model = smooth_network(6, 3)
+    with pytest.raises(MethodError, match="linear layer"):
+        run(model, toy_samples(50, 6, model), side="latents", output="probability")

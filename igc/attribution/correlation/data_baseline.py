@@ -11,7 +11,7 @@ model would give (so linear models are exact), and the known sum of the map is i
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -19,6 +19,7 @@ import numpy as np
 from igc.attribution.correlation.closure import close, closing_shares
 from igc.attribution.correlation.design import PairDesign
 from igc.attribution.correlation.pairs import PairState, pair_unit, pilot_gradient
+from igc.attribution.correlation.sides import choose_latents, readout_weight
 from igc.attribution.estimate import MapEstimate
 from igc.attribution.problem import Problem
 from igc.attribution.protocols import Options, Outcome, Work
@@ -45,11 +46,14 @@ class DataBaselineCorrelation:
     problem, scores, options
         What is explained, and how far to go: ``points`` a sample, or the relative error ``tolerance``, or until the
         estimator's error is a third of the sampling error.
+    by_latents : bool
+        Whether gradients are taken of the input of a linear last layer; see :meth:`decide`.
     """
 
     problem: Problem
     scores: Scores
     options: Options
+    by_latents: bool = False
 
     def __post_init__(self) -> None:
         if self.problem.n_samples < 3:
@@ -58,12 +62,30 @@ class DataBaselineCorrelation:
 
     @cached_property
     def _pilot(self) -> tuple[Array, int]:
-        return pilot_gradient(self.problem, len(self.scores.scale))
+        return pilot_gradient(self.problem, by_latents=self.by_latents)
 
-    @property
+    @cached_property
     def pilot(self) -> Array:
         """Gradient of the control variate, (target, component)."""
-        return self._pilot[0]
+        if not self.by_latents:
+            return self._pilot[0]
+        weight = readout_weight(self.problem)
+        return np.asarray(weight @ self._pilot[0])
+
+    def decide(self, kept: bool | None) -> DataBaselineCorrelation:
+        """Return the estimator on its cheaper side.
+
+        Parameters
+        ----------
+        kept : bool, optional
+            The choice of an earlier run, since in float32 the bits of a result depend on it; default: measure.
+
+        Returns
+        -------
+        DataBaselineCorrelation
+        """
+        by_latents = choose_latents(self.problem, str(self.options.extra.get("side", "auto")), kept)
+        return replace(self, by_latents=by_latents)
 
     def plan(self, state: PairState | None) -> Work | None:
         """Return the replicates to add."""
@@ -75,7 +97,9 @@ class DataBaselineCorrelation:
         replicates = max(MIN_REPLICATES, math.ceil(points - 1e-9))
         bounds = tuple(self.problem.block_bounds())
         design = PairDesign(bounds, self.problem.seed, done, replicates, points / replicates)
-        unit = partial(pair_unit, self.problem, design, self._pilot[0], self.scores.resolved)
+        unit = partial(
+            pair_unit, self.problem, design, self._pilot[0], self.scores.resolved, by_latents=self.by_latents
+        )
         return Work(design.n_units, unit, PairState, f"pairs-{done:06d}")
 
     def _points_wanted(self, state: PairState | None, spent: float) -> float:
@@ -117,7 +141,7 @@ class DataBaselineCorrelation:
         scores, n = self.scores, self.problem.n_samples
         factor = scores.scale[:, None] * (n - 1) / n
         moments, pooled = state.moments, state.moments.pooled()
-        expected = scores.scale[:, None] * self._pilot[0] * scores.input_response
+        expected = scores.scale[:, None] * self.pilot * scores.input_response
         raw = factor * pooled.mean_map[0] + expected
         shares = closing_shares(pooled.scalar_map[0, :, 0], np.abs(raw))
         replicates = factor * moments.mean_map + expected
@@ -141,5 +165,5 @@ class DataBaselineCorrelation:
         kept = (total - state.touching) / (weight - state.touching_weight)[:, None, None]
         factor = ((rest.weight - 1) / rest.weight)[:, None, None]
         scale = correlation_scale(rest)[:, :, None]
-        raw = scale * (factor * kept + self._pilot[0] * rest.covariance(0))
+        raw = scale * (factor * kept + self.pilot * rest.covariance(0))
         return close(raw, shares, correlation(rest))

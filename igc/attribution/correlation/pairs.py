@@ -10,8 +10,9 @@ added back exactly. The gradient at one point serves both samples as each other'
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +22,15 @@ from torch import Tensor
 from igc.attribution.correlation.design import PairDesign, PairUnit
 from igc.attribution.gradients import Inputs, flatten, shift, vector_jacobian
 from igc.attribution.problem import Problem
+from igc.attribution.readout import find_readout
 from igc.errors import StateMismatchError, explain
 from igc.stats.moments import Array, Moments
 
 __all__ = ["PairState", "pair_unit", "pilot_gradient"]
 
 
+LATENT_BYTES = 64 << 20
+"""Maps of latents, and of a block of targets, are held for so many pairs at a time that they fit into this."""
 PILOT_PAIRS = 1024
 """Pairs that estimate the mean gradient of the control variate."""
 
@@ -166,6 +170,28 @@ def _add_sparse(sums: _Sums, batch: _Batch, half: Tensor, pilot: Tensor) -> None
         _scatter(sums, values, classes, batch)
 
 
+def _add_latents(sums: _Sums, batch: _Batch, half: Tensor, pilot: Tensor, weight: Tensor) -> None:
+    """One product a latent and one matrix product, where outputs are a linear readout of few latents."""
+    n, n_latents = batch.outputs.shape
+    ones = torch.ones(n, dtype=half.dtype, device=half.device)
+    maps = torch.empty((n, n_latents, batch.difference.shape[1]), dtype=half.dtype, device=half.device)
+    for z in range(n_latents):
+        values = _contribution(batch, batch.outputs[:, z], ones, pilot[z], keep=z < n_latents - 1)
+        maps[:, z] = values
+    step = max(1, LATENT_BYTES // (n * maps.shape[2] * maps.element_size()))
+    for first in range(0, half.shape[1], step):
+        chosen = slice(first, first + step)
+        values = torch.bmm(half[:, chosen, None] * weight[chosen], maps)
+        total = values.sum(dim=2)
+        sums.one[chosen] += total.double().sum(dim=0)
+        sums.square[chosen] += total.double().square().sum(dim=0)
+        sums.map[chosen] += values.sum(dim=0).double()
+        sums.cross[chosen] += torch.einsum("nk,nkd->kd", total, values).double()
+        if len(sums.touching):
+            for k in range(values.shape[1]):
+                _scatter(sums, values[:, k], first + k, batch)
+
+
 def _one_hot(responses: Array) -> bool:
     return responses.shape[1] > 2 and bool(
         np.all((responses == 0) | (responses == 1)) and np.all(responses.sum(axis=1) == 1)
@@ -184,7 +210,9 @@ def _read_pairs(problem: Problem, unit: PairUnit) -> tuple[Inputs, Inputs, Array
     return left, right, half, _one_hot(responses)
 
 
-def pair_unit(problem: Problem, design: PairDesign, pilot: Array, resolved: bool, index: int) -> PairState:
+def pair_unit(
+    problem: Problem, design: PairDesign, pilot: Array, resolved: bool, index: int, *, by_latents: bool = False
+) -> PairState:
     """Compute the sums of one unit of a design.
 
     Parameters
@@ -193,12 +221,14 @@ def pair_unit(problem: Problem, design: PairDesign, pilot: Array, resolved: bool
         The attribution to be made.
     design : PairDesign
         Which pairs.
-    pilot : array (target, component)
+    pilot : array (target or latent, component)
         The control variate's gradient g.
     resolved : bool
         Whether to keep the sums of each group's pairs.
     index : int
         Number of the unit.
+    by_latents : bool
+        Whether to go through the input of a linear last layer; ``pilot`` is then that of the latents.
 
     Returns
     -------
@@ -206,9 +236,10 @@ def pair_unit(problem: Problem, design: PairDesign, pilot: Array, resolved: bool
     """
     unit = design.unit(index)
     n_groups = int(problem.groups.max()) + 1 if resolved else 0
-    n_targets, n_components = pilot.shape
-    left, right, half, sparse = _read_pairs(problem, unit)
-    sums = _Sums.zeros(n_targets, n_components, n_groups, left[0])
+    left, right, half, one_hot = _read_pairs(problem, unit)
+    sums = _Sums.zeros(half.shape[1], pilot.shape[1], n_groups, left[0])
+    readout = find_readout(problem.outputs, tuple(x[:1] for x in left)) if by_latents else None
+    sparse = one_hot and readout is None
     if sparse:  # pairs of one class contribute nothing: no gradient is spent on them
         keep = np.flatnonzero(np.any(half != 0, axis=1))
         pairs = torch.as_tensor(keep, device=problem.device)
@@ -223,11 +254,16 @@ def pair_unit(problem: Problem, design: PairDesign, pilot: Array, resolved: bool
     position = torch.as_tensor(unit.position[keep], device=device, dtype=problem.dtype)
     members = torch.as_tensor(groups_left, device=device), torch.as_tensor(again, device=device)
     add = _add_sparse if sparse else _add_dense
+    evaluate: Callable[[Inputs], Tensor] = problem.outputs
+    if readout is not None:
+        add, evaluate = partial(_add_latents, weight=readout.weight), readout.latents
+        room = LATENT_BYTES // (pilot.size * gradient.element_size())
+        problem = replace(problem, batch_size=max(1, min(problem.batch_size, room)))
     for rows in problem.batches(len(keep)):
         start, stop = tuple(x[rows] for x in right), tuple(x[rows] for x in left)
         points = shift(start, stop, position[rows])
         with torch.enable_grad():
-            outputs = problem.outputs(points)
+            outputs = evaluate(points)
         difference = flatten(stop) - flatten(start)
         batch = _Batch(points, outputs, difference, (members[0][rows], members[1][rows]))
         add(sums, batch, weights[rows], gradient)
@@ -262,36 +298,50 @@ def _moments(sums: _Sums, replicate: int, count: int, weight: float) -> Moments:
     )
 
 
-def pilot_gradient(problem: Problem, n_targets: int) -> tuple[Array, int]:
+def pilot_gradient(problem: Problem, *, by_latents: bool = False) -> tuple[Array, int]:
     """Estimate the mean gradient of each output, weighted by the squared difference of the responses.
 
     Parameters
     ----------
     problem : Problem
         The attribution to be made.
-    n_targets : int
-        Number of outputs explained.
+    by_latents : bool
+        Estimate the gradient of the latents instead, weighted by the mean over responses.
 
     Returns
     -------
-    array (target, component), int
+    array (target or latent, component), int
         The gradient, exact for a linear model, and the number of gradient points used. The pairs are none of those
         that the estimator draws, so that it stays without bias.
     """
     bounds = tuple(problem.block_bounds())
     fraction = min(1.0, PILOT_PAIRS / problem.n_samples)
     design = PairDesign(bounds, problem.seed, 0, 1, fraction, purpose="pilot")
-    sums, total, evaluations = np.zeros((n_targets, problem.n_components)), np.zeros(n_targets), 0
+    readout = find_readout(problem.outputs, problem.load(np.arange(1))[0]) if by_latents else None
+    evaluate: Callable[[Inputs], Tensor] = problem.outputs if readout is None else readout.latents
+    sums: Array = np.zeros(())
+    total: Array = np.zeros(())
+    evaluations = 0
     for index in range(design.n_units):
         unit = design.unit(index)
         left, right, half, _ = _read_pairs(problem, unit)
-        sums += unit.weight * _weighted_gradient(problem, left, right, half**2, unit.position)
-        total += unit.weight * (half**2).sum(axis=0)
+        weights = half**2
+        if readout is not None:
+            weights = np.repeat(weights.mean(axis=1, keepdims=True), readout.weight.shape[1], axis=1)
+        sums = sums + unit.weight * _weighted_gradient(problem, evaluate, left, right, weights, unit.position)
+        total = total + unit.weight * weights.sum(axis=0)
         evaluations += len(half)
     return np.divide(sums, total[:, None], out=np.zeros_like(sums), where=total[:, None] > 0), evaluations
 
 
-def _weighted_gradient(problem: Problem, left: Inputs, right: Inputs, weights: Array, position: Array) -> Array:
+def _weighted_gradient(
+    problem: Problem,
+    evaluate: Callable[[Inputs], Tensor],
+    left: Inputs,
+    right: Inputs,
+    weights: Array,
+    position: Array,
+) -> Array:
     """Return the sum over pairs of weight times gradient, (target, component)."""
     cotangent = torch.as_tensor(weights, device=problem.device, dtype=problem.dtype)
     where = torch.as_tensor(position, device=problem.device, dtype=problem.dtype)
@@ -300,7 +350,7 @@ def _weighted_gradient(problem: Problem, left: Inputs, right: Inputs, weights: A
     for rows in problem.batches(len(weights)):
         points = shift(tuple(x[rows] for x in right), tuple(x[rows] for x in left), where[rows])
         with torch.enable_grad():
-            outputs = problem.outputs(points)
+            outputs = evaluate(points)
         for k in range(n_targets):
             part = vector_jacobian(outputs[:, k], cotangent[rows, k], points, keep=k < n_targets - 1)
             gradient[k] += part.double().sum(dim=0).cpu().numpy()
