@@ -20,7 +20,7 @@ from igc.store.samples import open_samples
 __all__ = ["ArraySource", "StoreSource", "array_source", "last_written"]
 
 Rows = npt.NDArray[np.int64]
-CACHE_BYTES = 1 << 28
+CACHE_BYTES = 1 << 26
 
 
 def last_written(path: Path) -> int:

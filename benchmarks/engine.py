@@ -1,0 +1,196 @@
+"""The engine against its own parts: rate, workers, memory and the side of latents.
+
+Run after the default studies: ``python benchmarks/engine.py rate results/mnist cnn-seed0`` (or ``workers``,
+``memory``, ``latents``). Ratios are of runs side by side in one process or one after the other on the same machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import igc
+from igc.attribution.correlation.design import PairDesign
+from igc.attribution.correlation.pairs import pair_unit
+from igc.attribution.gradients import Outputs
+from igc.attribution.problem import Problem, group_blocks
+from igc.models.registry import build_architecture
+from igc.steps.sources import ArraySource
+from igc.store.arrays import create_store, read_values
+
+REPEATS = 7
+
+
+def best(run, *arguments):
+    """Return the shortest CPU time of several runs."""
+    times = []
+    for _ in range(REPEATS):
+        started = time.process_time()
+        run(*arguments)
+        times.append(time.process_time() - started)
+    return min(times)
+
+
+def problem_of(study, model, n_samples):
+    """Return the problem of the first held-out samples of fold 0, in memory."""
+    samples = igc.open_samples(Path(study) / "samples.zarr")
+    rows = np.flatnonzero(samples["fold"].values == 0)[:n_samples]
+    source = ArraySource(
+        (read_values(samples["inputs"], rows),), read_values(samples["responses"], rows), np.arange(len(rows))
+    )
+    module = igc.load_model(Path(study) / "models" / model)
+    return Problem(Outputs(module), source, group_blocks(None, len(rows)))
+
+
+def rate(study, model):
+    """Compare gradient points a second with the bare autograd loop, two products a point."""
+    torch.set_num_threads(1)
+    problem = problem_of(study, model, 2048)
+    n_targets = problem.source.responses.shape[1]
+    design = PairDesign(tuple(problem.block_bounds()), 0, 0, 64)
+    pilot = np.zeros((n_targets, problem.n_components))
+    inputs = problem.load(np.arange(problem.batch_size))[0]
+    ones = torch.ones(problem.batch_size)
+
+    def bare():
+        for _ in range(4):
+            points = tuple(x.clone().requires_grad_() for x in inputs)
+            outputs = problem.outputs(points)
+            torch.autograd.grad(outputs[:, 0], points, ones, retain_graph=True)
+            torch.autograd.grad(outputs[:, 1], points, ones)
+
+    points = pair_unit(problem, design, pilot, True, 0).evaluations
+    loop = 4 * problem.batch_size / best(bare)
+    for resolved, name in ((True, "with sums by group"), (False, "without")):
+        ours = points / best(pair_unit, problem, design, pilot, resolved, 0)
+        print(f"pairs, {name:<20}{ours:>10.0f} points/s{ours / loop:>8.2f} of the bare loop ({loop:.0f} points/s)")
+
+
+def workers(study, model):
+    """Time one attribution with one and with two worker processes of one thread each."""
+    from distributed import Client, LocalCluster
+
+    samples = igc.open_samples(Path(study) / "samples.zarr")
+    rows = np.flatnonzero(samples["fold"].values == 0)
+    data = (read_values(samples["inputs"], rows), read_values(samples["responses"], rows))
+    module = igc.load_model(Path(study) / "models" / model)
+    seconds = {}
+    for count in (1, 2):
+        with (
+            LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=None) as cluster,
+            Client(cluster) as client,
+        ):
+            client.run(torch.set_num_threads, 1)
+            igc.attribute(module, data, points=0.25, client=client, progress=False, permutations=0)
+            started = time.perf_counter()
+            igc.attribute(module, data, points=8, client=client, progress=False, permutations=0)
+            seconds[count] = time.perf_counter() - started
+    print(f"1 worker {seconds[1]:.1f} s, 2 workers {seconds[2]:.1f} s: {seconds[1] / seconds[2]:.2f} times as fast")
+
+
+def memory(_study, _model):
+    """Measure the peak memory of one attribution from disk, for 1,000 and for 60,000 samples."""
+    peaks = {}
+    for count in (1000, 60000):
+        command = [sys.executable, __file__, "memory-of", str(count), "-"]
+        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        peaks[count] = float(output)
+    growth = peaks[60000] / peaks[1000] - 1
+    print(f"1,000 samples {peaks[1000]:.0f} MB, 60,000 samples {peaks[60000]:.0f} MB: {growth:+.1%}")
+
+
+def memory_of(count, _model):
+    """Attribute so many samples that lie on disk, and print the peak of this process in megabytes."""
+    from igc.config import MethodSettings
+    from igc.models.files import save_model
+    from igc.steps.attribute import attribute_files
+
+    torch.set_num_threads(1)
+    n, shape = int(count), (1, 28, 28)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)
+        random = np.random.default_rng(0)
+        with create_store(path / "s.zarr") as store:
+            store.add("inputs", ("sample", "channel", "row", "column"), (n, *shape), "float32")
+            step = 10 * store.chunk_rows("inputs")
+            for a in range(0, n, step):
+                store.write("inputs", a, random.random((min(step, n - a), *shape), dtype=np.float32))
+            labels = random.integers(0, 10, n)
+            store.put("responses", ("sample", "target"), np.eye(10, dtype=np.float32)[labels])
+            for name in ("fold", "group", "sample_id"):
+                store.put(name, ("sample",), np.arange(n) if name != "fold" else np.zeros(n, np.int64))
+            store.set_attributes({"target_names": list("0123456789"), "target_type": "categories", "folds": 1})
+        module = build_architecture("convolutional_classifier", shape, 10)
+        description = {
+            "architecture": "convolutional_classifier",
+            "arguments": {},
+            "input_shape": list(shape),
+            "n_targets": 10,
+            "target_names": list("0123456789"),
+            "target_type": "categories",
+            "folds": 1,
+            "seed": 0,
+            "kind": "network",
+            "samples": "",
+            "residual_variance": [[1.0] * 10],
+            "training": [{}],
+        }
+        save_model(path / "model", [module], description)
+        settings = MethodSettings(method="igc", points=2000 / n, options={"permutations": 0})
+        attribute_files(path / "s.zarr", path / "model", settings, None, path / "r.zarr", progress=False)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def latents(_study, _model):
+    """Compare the side of latents with its own arithmetic: products of latents and one matrix product."""
+    torch.set_num_threads(1)
+    n, shape, n_latents, n_targets = 64, (1, 28, 28), 128, 10000
+    arguments = {"hidden": n_latents}
+    module = build_architecture("convolutional_classifier", shape, n_targets, arguments).eval().requires_grad_(False)
+    random = np.random.default_rng(0)
+    inputs = random.random((n, *shape), dtype=np.float32)
+    source = ArraySource((inputs,), random.normal(size=(n, n_targets)).astype(np.float32), np.arange(n))
+    problem = Problem(Outputs(module), source, group_blocks(None, n))
+    design = PairDesign(tuple(problem.block_bounds()), 0, 0, 4)
+    pilot = np.zeros((n_latents, problem.n_components))
+    points = problem.load(np.arange(n))[0]
+    ones = torch.ones(n)
+
+    def products():
+        leaf = tuple(x.clone().requires_grad_() for x in points)
+        outputs = module(*leaf)[:, :n_latents]
+        for k in range(n_latents):
+            torch.autograd.grad(outputs[:, k], leaf, ones, retain_graph=k < n_latents - 1)
+
+    left, right = torch.rand(n_targets, n * n_latents), torch.rand(n * n_latents, problem.n_components)
+    floor = best(products) + best(torch.matmul, left, right)
+    ours = best(partial(pair_unit, problem, design, pilot, False, 0, by_latents=True))
+    print(
+        f"{n_targets} targets, {n_latents} latents, {n} points: {ours:.2f} s, its arithmetic {floor:.2f} s: {ours / floor:.2f}"
+    )
+
+
+COMMANDS = {"rate": rate, "workers": workers, "memory": memory, "memory-of": memory_of, "latents": latents}
+
+
+def main():
+    """Run one of them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("command", choices=COMMANDS)
+    parser.add_argument("study", nargs="?", default="")
+    parser.add_argument("model", nargs="?", default="")
+    arguments = parser.parse_args()
+    COMMANDS[arguments.command](arguments.study, arguments.model)
+
+
+if __name__ == "__main__":
+    main()
