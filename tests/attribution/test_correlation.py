@@ -325,8 +325,10 @@ def test_latents_of_a_linear_readout_give_the_sums_of_all_outputs(one_hot, resol
     weight = model[2].weight.detach().numpy()[[4, 1, 9]]
     by_latents = pairs.pair_unit(problem, design, pilot, resolved, 0, by_latents=True)
     by_outputs = pairs.pair_unit(problem, design, weight @ pilot, resolved, 0)
+    # without groups the covariance that closes the map is taken of some pairs only
+    left_out = {"evaluations"} if resolved else {"evaluations", "moments.scalar_map"}
     for name, value in by_outputs.to_arrays().items():
-        if name != "evaluations":
+        if name not in left_out:
             np.testing.assert_allclose(by_latents.to_arrays()[name], value, rtol=1e-10, atol=1e-12)
 
 

@@ -35,7 +35,7 @@ def unknown_method(study: Path) -> Wrong:
 
 @case
 def unknown_option_of_a_method(study: Path) -> Wrong:
-    words = ["options of igc", "stepps", "no options", "remove or correct it"]
+    words = ["options of igc", "stepps", "side", "remove or correct it"]
     return attribute(study, *words, options={"stepps": 3})
 
 

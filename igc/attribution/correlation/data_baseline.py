@@ -157,12 +157,16 @@ class DataBaselineCorrelation:
 
     def _without_group(self, state: PairState, shares: Array) -> Array | None:
         """Return the map without each group in turn: without every pair that touches it."""
-        if not len(state.touching):
+        if not self.scores.resolved:
             return None
         rest = self.scores.without_group
+        # with few points a group may be touched by no pair at all
+        rows = np.searchsorted(self.scores.moments.block, state.group)
+        touching, touching_weight = np.zeros((len(rest.weight), *state.touching.shape[1:])), np.zeros(len(rest.weight))
+        touching[rows], touching_weight[rows] = state.touching, state.touching_weight
         weight = float(state.moments.weight.sum())
         total = np.einsum("b,bkc->kc", state.moments.weight, state.moments.mean_map)
-        kept = (total - state.touching) / (weight - state.touching_weight)[:, None, None]
+        kept = (total - touching) / (weight - touching_weight)[:, None, None]
         factor = ((rest.weight - 1) / rest.weight)[:, None, None]
         scale = correlation_scale(rest)[:, :, None]
         raw = scale * (factor * kept + self.pilot * rest.covariance(0))

@@ -31,6 +31,7 @@ __all__ = ["PairState", "pair_unit", "pilot_gradient"]
 
 LATENT_BYTES = 64 << 20
 """Maps of latents, and of a block of targets, are held for so many pairs at a time that they fit into this."""
+COVARIANCE_STEP = 8
 PILOT_PAIRS = 1024
 """Pairs that estimate the mean gradient of the control variate."""
 
@@ -43,6 +44,8 @@ class PairState:
     ----------
     moments : Moments
         Blocks are replicates; the scalar is the pair's sum over components, the map its v.
+    group : array of int (group,)
+        Labels of the groups that any pair touches, increasing.
     touching : array (group, target, component)
         Weighted sum of v over the pairs that touch a group, each counted once.
     touching_weight : array (group,)
@@ -52,26 +55,31 @@ class PairState:
     """
 
     moments: Moments
+    group: npt.NDArray[np.int64]
     touching: Array
     touching_weight: Array
     evaluations: int
 
     def merge(self, other: PairState) -> PairState:
         """Combine with the sums over other pairs of the same design."""
-        if self.touching.shape != other.touching.shape:
-            seen, allowed = other.touching.shape, self.touching.shape
+        if self.touching.shape[1:] != other.touching.shape[1:]:
+            seen, allowed = other.touching.shape[1:], self.touching.shape[1:]
             raise StateMismatchError(explain("pair sums", seen, allowed, "merge states of one design"))
-        return PairState(
-            self.moments.merge(other.moments),
-            self.touching + other.touching,
-            self.touching_weight + other.touching_weight,
-            self.evaluations + other.evaluations,
-        )
+        groups = np.union1d(self.group, other.group)
+        touching = np.zeros((len(groups), *self.touching.shape[1:]))
+        weight = np.zeros(len(groups))
+        for state in (self, other):
+            rows = np.searchsorted(groups, state.group)
+            touching[rows] += state.touching
+            weight[rows] += state.touching_weight
+        evaluations = self.evaluations + other.evaluations
+        return PairState(self.moments.merge(other.moments), groups, touching, weight, evaluations)
 
     def to_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
         """Return the state as named arrays."""
         return {
             **{f"moments.{name}": value for name, value in self.moments.to_arrays().items()},
+            "group": self.group,
             "touching": self.touching,
             "touching_weight": self.touching_weight,
             "evaluations": np.array([self.evaluations]),
@@ -85,6 +93,7 @@ class PairState:
         }
         return cls(
             Moments.from_arrays(moments),
+            np.asarray(arrays["group"], dtype=np.int64),
             np.asarray(arrays["touching"], dtype=np.float64),
             np.asarray(arrays["touching_weight"], dtype=np.float64),
             int(arrays["evaluations"][0]),
@@ -178,18 +187,43 @@ def _add_latents(sums: _Sums, batch: _Batch, half: Tensor, pilot: Tensor, weight
     for z in range(n_latents):
         values = _contribution(batch, batch.outputs[:, z], ones, pilot[z], keep=z < n_latents - 1)
         maps[:, z] = values
-    step = max(1, LATENT_BYTES // (n * maps.shape[2] * maps.element_size()))
+    read = _read_out_resolved if len(sums.touching) else _read_out
+    step = max(1, LATENT_BYTES // (n * max(maps.shape[1:]) * maps.element_size()))
     for first in range(0, half.shape[1], step):
         chosen = slice(first, first + step)
-        values = torch.bmm(half[:, chosen, None] * weight[chosen], maps)
-        total = values.sum(dim=2)
-        sums.one[chosen] += total.double().sum(dim=0)
-        sums.square[chosen] += total.double().square().sum(dim=0)
-        sums.map[chosen] += values.sum(dim=0).double()
-        sums.cross[chosen] += torch.einsum("nk,nkd->kd", total, values).double()
-        if len(sums.touching):
-            for k in range(values.shape[1]):
-                _scatter(sums, values[:, k], first + k, batch)
+        read(sums, batch, chosen, half[:, chosen, None] * weight[chosen], maps)
+
+
+def _read_out(sums: _Sums, batch: _Batch, chosen: slice, mixing: Tensor, maps: Tensor) -> None:
+    """Sum over pairs and latents in one matrix product; the covariance with the sum is taken of every eighth pair.
+
+    That covariance only says where the gap to the score is taken up, and any shares that add to 1 close the map.
+    """
+    total = torch.einsum("nkz,nz->nk", mixing, maps.sum(dim=2)).double()
+    one = total.sum(dim=0)
+    both = [torch.einsum("nkz,nzd->kd", mixing, maps).double()]
+    some = slice(None, None, COVARIANCE_STEP)
+    n, m = len(maps), len(total[some])
+    both.append(torch.einsum("nkz,nzd->kd", mixing[some], maps[some]).double())
+    scaled = mixing[some] * total[some, :, None].to(mixing.dtype)
+    product = torch.einsum("nkz,nzd->kd", scaled, maps[some]).double()
+    spread = product - total[some].sum(dim=0)[:, None] * both[1] / m
+    sums.one[chosen] += one
+    sums.square[chosen] += total.square().sum(dim=0)
+    sums.map[chosen] += both[0]
+    sums.cross[chosen] += one[:, None] * both[0] / n + spread * (n / m)
+
+
+def _read_out_resolved(sums: _Sums, batch: _Batch, chosen: slice, mixing: Tensor, maps: Tensor) -> None:
+    """Make the map of every pair and target, to be summed by group too."""
+    values = torch.bmm(mixing, maps)
+    total = values.sum(dim=2)
+    sums.one[chosen] += total.double().sum(dim=0)
+    sums.square[chosen] += total.double().square().sum(dim=0)
+    sums.map[chosen] += values.sum(dim=0).double()
+    sums.cross[chosen] += torch.einsum("nk,nkd->kd", total, values).double()
+    for k in range(values.shape[1]):
+        _scatter(sums, values[:, k], chosen.start + k, batch)
 
 
 def _one_hot(responses: Array) -> bool:
@@ -235,9 +269,10 @@ def pair_unit(
     PairState
     """
     unit = design.unit(index)
-    n_groups = int(problem.groups.max()) + 1 if resolved else 0
     left, right, half, one_hot = _read_pairs(problem, unit)
-    sums = _Sums.zeros(half.shape[1], pilot.shape[1], n_groups, left[0])
+    members = problem.groups[np.stack([unit.left, unit.right])]
+    present = np.unique(members) if resolved else np.zeros(0, np.int64)
+    sums = _Sums.zeros(half.shape[1], pilot.shape[1], len(present), left[0])
     readout = find_readout(problem.outputs, tuple(x[:1] for x in left)) if by_latents else None
     sparse = one_hot and readout is None
     if sparse:  # pairs of one class contribute nothing: no gradient is spent on them
@@ -246,13 +281,13 @@ def pair_unit(
         left, right, half = tuple(x[pairs] for x in left), tuple(x[pairs] for x in right), half[keep]
     else:
         keep = np.arange(len(half))
-    groups_left, groups_right = problem.groups[unit.left[keep]], problem.groups[unit.right[keep]]
-    again = np.where(groups_left == groups_right, -1, groups_right)
+    first, second = np.searchsorted(present, members[:, keep]) if resolved else members[:, keep]
+    again = np.where(first == second, -1, second)
     device = problem.device
     weights = torch.as_tensor(half, device=device, dtype=problem.dtype)
     gradient = torch.as_tensor(pilot, device=device, dtype=problem.dtype)
     position = torch.as_tensor(unit.position[keep], device=device, dtype=problem.dtype)
-    members = torch.as_tensor(groups_left, device=device), torch.as_tensor(again, device=device)
+    groups = torch.as_tensor(first, device=device), torch.as_tensor(again, device=device)
     add = _add_sparse if sparse else _add_dense
     evaluate: Callable[[Inputs], Tensor] = problem.outputs
     if readout is not None:
@@ -265,21 +300,23 @@ def pair_unit(
         with torch.enable_grad():
             outputs = evaluate(points)
         difference = flatten(stop) - flatten(start)
-        batch = _Batch(points, outputs, difference, (members[0][rows], members[1][rows]))
+        batch = _Batch(points, outputs, difference, (groups[0][rows], groups[1][rows]))
         add(sums, batch, weights[rows], gradient)
-    return _state(sums, unit, problem, n_groups, len(keep))
+    return _state(sums, unit, present, members, len(keep))
 
 
-def _state(sums: _Sums, unit: PairUnit, problem: Problem, n_groups: int, evaluations: int) -> PairState:
+def _state(
+    sums: _Sums, unit: PairUnit, present: npt.NDArray[np.int64], members: npt.NDArray[np.int64], evaluations: int
+) -> PairState:
     """Centre the sums of a unit and count the weight of the pairs, silent ones included."""
-    count = len(unit.left)
-    moments = _moments(sums, unit.replicate, count, unit.weight)
-    weight = np.zeros(n_groups)
-    if n_groups:
-        left, right = problem.groups[unit.left], problem.groups[unit.right]
-        weight += np.bincount(left, minlength=n_groups) + np.bincount(right[left != right], minlength=n_groups)
-    touching = sums.touching.double().cpu().numpy().reshape(n_groups, *sums.map.shape)
-    return PairState(moments, unit.weight * touching, unit.weight * weight, evaluations)
+    moments = _moments(sums, unit.replicate, len(unit.left), unit.weight)
+    n = len(present)
+    weight = np.zeros(n)
+    if n:
+        left, right = np.searchsorted(present, members)
+        weight += np.bincount(left, minlength=n) + np.bincount(right[left != right], minlength=n)
+    touching = sums.touching.double().cpu().numpy().reshape(n, *sums.map.shape)
+    return PairState(moments, present, unit.weight * touching, unit.weight * weight, evaluations)
 
 
 def _moments(sums: _Sums, replicate: int, count: int, weight: float) -> Moments:
