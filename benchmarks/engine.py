@@ -174,9 +174,8 @@ def latents(_study, _model):
     left, right = torch.rand(n_targets, n * n_latents), torch.rand(n * n_latents, problem.n_components)
     floor = best(products) + best(torch.matmul, left, right)
     ours = best(partial(pair_unit, problem, design, pilot, False, 0, by_latents=True))
-    print(
-        f"{n_targets} targets, {n_latents} latents, {n} points: {ours:.2f} s, its arithmetic {floor:.2f} s: {ours / floor:.2f}"
-    )
+    ratio = f"{ours:.2f} s, its arithmetic {floor:.2f} s: {ours / floor:.2f}"
+    print(f"{n_targets} targets, {n_latents} latents, {n} points: {ratio}")
 
 
 COMMANDS = {"rate": rate, "workers": workers, "memory": memory, "memory-of": memory_of, "latents": latents}

@@ -199,19 +199,16 @@ def _read_out(sums: _Sums, batch: _Batch, chosen: slice, mixing: Tensor, maps: T
 
     That covariance only says where the gap to the score is taken up, and any shares that add to 1 close the map.
     """
-    total = torch.einsum("nkz,nz->nk", mixing, maps.sum(dim=2)).double()
-    one = total.sum(dim=0)
-    both = [torch.einsum("nkz,nzd->kd", mixing, maps).double()]
+    total = torch.einsum("nkz,nz->nk", mixing, maps.sum(dim=2))
+    product = torch.einsum("nkz,nzd->kd", mixing, maps).double()
     some = slice(None, None, COVARIANCE_STEP)
     n, m = len(maps), len(total[some])
-    both.append(torch.einsum("nkz,nzd->kd", mixing[some], maps[some]).double())
-    scaled = mixing[some] * total[some, :, None].to(mixing.dtype)
-    product = torch.einsum("nkz,nzd->kd", scaled, maps[some]).double()
-    spread = product - total[some].sum(dim=0)[:, None] * both[1] / m
+    weighted = torch.einsum("nkz,nzd->kd", mixing[some] * total[some, :, None], maps[some]).double()
+    one, part = total.double().sum(dim=0), total[some].double().sum(dim=0)
     sums.one[chosen] += one
-    sums.square[chosen] += total.square().sum(dim=0)
-    sums.map[chosen] += both[0]
-    sums.cross[chosen] += one[:, None] * both[0] / n + spread * (n / m)
+    sums.square[chosen] += total.double().square().sum(dim=0)
+    sums.map[chosen] += product
+    sums.cross[chosen] += weighted * (n / m) + (one - part * (n / m))[:, None] * product / n
 
 
 def _read_out_resolved(sums: _Sums, batch: _Batch, chosen: slice, mixing: Tensor, maps: Tensor) -> None:
