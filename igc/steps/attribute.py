@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ import numpy.typing as npt
 import torch
 import xarray as xr
 
+from igc.attribution.correlation.null import NullMap
 from igc.attribution.embedding import EmbeddedModel, check_embedding, embed
 from igc.attribution.gradients import Outputs
 from igc.attribution.problem import Problem, SampleSource, group_blocks
-from igc.attribution.protocols import Options
+from igc.attribution.protocols import Options, Outcome
 from igc.attribution.registry import find_method
+from igc.attribution.scores import Scores
 from igc.config import MethodSettings
 from igc.errors import MethodError, ShapeError, explain
 from igc.roi.sets import RoiSet, open_rois, parse_rois
@@ -138,16 +141,10 @@ def attribute(
     started = time.perf_counter()
     entry = find_method(method)
     source, labels, names, dims = array_source(samples, seed)
-    if groups is not None:
-        given = np.asarray(groups)
-        if given.shape != (source.n_samples,):
-            raise ShapeError(explain("groups", given.shape, (source.n_samples,), "give one label a sample"))
-        labels = given[source.order]
+    labels = _labels(groups, source, labels)
     chosen = choose_device(device)
     null, extra = NullSettings.split(options)
-    if targets is not None:
-        source = replace(source, responses=source.responses[:, list(targets)])
-        names = None if names is None else [names[k] for k in targets]
+    source, names = _selected(source, names, targets)
     if isinstance(model, torch.nn.Module):
         model.to(chosen)
     called, shown = _in_space(model, source, embedding, chosen)
@@ -161,36 +158,53 @@ def attribute(
         batch_size=int(extra.pop("batch_size", 256)),
         block_size=int(extra.pop("block_size", 1024)),
     )
-    summary = extra.pop("summary", None)
-    method_options = Options(baselines, points, tolerance, summary, with_features(extra, sets))
+    chosen_options = Options(baselines, points, tolerance, extra.pop("summary", None), with_features(extra, sets))
     problem = replace(problem, dtype=input_dtype(model, problem))
     with frozen(model), Reporter(progress, method) as reporter:
         if isinstance(called, EmbeddedModel):
             check_embedding(problem, called, source)
         n_targets = check_targets(problem)
-        key = "" if checkpoint is None else _array_key(model, source, problem, method, method_options, embedding)
-        execution = Execution("cluster", _n_workers(client), client) if client is not None else Execution()
-        run = Run(
-            execution, lambda label: None if checkpoint is None else Partials(checkpoint, digest(key, label)), reporter
-        )
-        request = plan_null(
-            null.in_order(source.order), entry, method_options, sets, n_targets, source.n_samples, labels, source.order
-        )
-        solved = solve(problem, entry, method_options, run, n_targets, request)
+        key = "" if checkpoint is None else _array_key(model, source, problem, method, chosen_options, embedding)
+        run = Run(_execution(client), partial(_partials, checkpoint, key), reporter)
+        null, n, order = null.in_order(source.order), source.n_samples, source.order
+        request = plan_null(null, entry, chosen_options, sets, n_targets, n, labels, order)
+        solved = solve(problem, entry, chosen_options, run, n_targets, request)
     attributes = {"method": method, "output": output, "seed": seed, "baselines": _described(baselines)}
     attributes["groups_digest"] = digest(problem.groups[np.argsort(source.order)].tolist())
-    dataset = assemble(
-        [FoldResult(*solved)] if solved else [],
-        entry,
-        shown.input_shapes,
-        input_dims(source, shown, dims),
-        names,
-        sets,
-        attributes,
-        pool,
-    )
+    folds, axes = [FoldResult(*solved)] if solved else [], input_dims(source, shown, dims)
+    dataset = assemble(folds, entry, shown.input_shapes, axes, names, sets, attributes, pool)
     dataset.attrs["seconds"] = time.perf_counter() - started
     return dataset
+
+
+def _labels(
+    groups: npt.ArrayLike | None, source: ArraySource, labels: npt.NDArray[Any] | None
+) -> npt.NDArray[Any] | None:
+    """Return the group of each sample in the order of the source: those given, or those of the samples."""
+    if groups is None:
+        return labels
+    given = np.asarray(groups)
+    if given.shape != (source.n_samples,):
+        raise ShapeError(explain("groups", given.shape, (source.n_samples,), "give one label a sample"))
+    return given[source.order]
+
+
+def _selected(
+    source: ArraySource, names: Sequence[str] | None, targets: Sequence[int] | None
+) -> tuple[ArraySource, Sequence[str] | None]:
+    """Return the source and the target names of the chosen columns alone."""
+    if targets is None:
+        return source, names
+    chosen = replace(source, responses=source.responses[:, list(targets)])
+    return chosen, None if names is None else [names[k] for k in targets]
+
+
+def _execution(client: Any) -> Execution:
+    return Execution() if client is None else Execution("cluster", _n_workers(client), client)
+
+
+def _partials(checkpoint: str | Path | None, key: str, label: str) -> Partials | None:
+    return None if checkpoint is None else Partials(checkpoint, digest(key, label))
 
 
 def _in_space(
@@ -298,27 +312,15 @@ def attribute_files(
     digests = {"samples_digest": store_digest(samples), "model_digest": _file_digest(model / "model.safetensors")}
     check_match(model, samples, dataset, digests["samples_digest"], settings.output)
     key = digest(*digests.values(), settings.model_dump_json(), seed, code_digest())
-    null, extra = NullSettings.split(settings.options)
-    extra = with_features(extra, sets)
-    options = Options(settings.baselines, settings.points, settings.tolerance, settings.summary, extra)
-    solved, kept, blocks = [], [], []
+    solved, blocks = [], []
+    kept: list[Partials] = []
     with local_cluster(workers) as execution, Reporter(progress, f"{model.name} {entry.name}") as reporter:
         for fold in range(int(description["folds"])):
-
-            def partials(label: str, fold: int = fold) -> Partials | None:
-                if checkpoint is None:
-                    return None
-                kept.append(Partials(checkpoint, digest(key, fold, label), others))
-                return kept[-1]
-
+            states = partial(_kept_partials, checkpoint, others, kept, key, fold)
             problem = _stored_problem(samples, dataset, model, fold, settings, seed, chosen)
-            run = Run(execution, partials, reporter, share)
-            n_targets, groups = check_targets(problem), dataset["group"].values
-            rows = np.flatnonzero(dataset["fold"].values == fold)
-            asked, labels, order = null.of_store(dataset, rows), groups[rows], dataset["sample_id"].values[rows]
-            request = plan_null(asked, entry, options, sets, n_targets, problem.n_samples, labels, order)
+            run = Run(execution, states, reporter, share)
+            solved.append(_solve_fold(problem, dataset, fold, settings, sets, run))
             blocks.append(problem.groups)
-            solved.append(solve(problem, entry, options, run, n_targets, request))
     results = [FoldResult(*parts) for parts in solved if parts is not None]
     if share is not None and checkpoint is not None:
         write_request(checkpoint, samples, model, settings, rois, seed)
@@ -341,6 +343,36 @@ def attribute_files(
     save_result(result, output)
     for partial_states in kept:
         partial_states.clear()
+
+
+def _kept_partials(
+    checkpoint: Path | None, others: Sequence[Path], kept: list[Partials], key: str, fold: int, label: str
+) -> Partials | None:
+    """Return where a fold keeps the states of some work, and remember it for the end."""
+    if checkpoint is None:
+        return None
+    kept.append(Partials(checkpoint, digest(key, fold, label), others))
+    return kept[-1]
+
+
+def _solve_fold(
+    problem: Problem,
+    dataset: xr.Dataset,
+    fold: int,
+    settings: MethodSettings,
+    sets: Mapping[str, RoiSet],
+    run: Run,
+) -> tuple[Scores, Outcome, NullMap | None] | None:
+    """Attribute one fold, with the null of its ROI sums where there is one."""
+    entry = find_method(settings.method or "igc")
+    null, extra = NullSettings.split(settings.options)
+    extra = with_features(extra, sets)
+    options = Options(settings.baselines, settings.points, settings.tolerance, settings.summary, extra)
+    rows = np.flatnonzero(dataset["fold"].values == fold)
+    labels, order = dataset["group"].values[rows], dataset["sample_id"].values[rows]
+    n_targets, asked = check_targets(problem), null.of_store(dataset, rows)
+    request = plan_null(asked, entry, options, sets, n_targets, problem.n_samples, labels, order)
+    return solve(problem, entry, options, run, n_targets, request)
 
 
 def _stored_problem(
