@@ -7,7 +7,7 @@ apply and the ROI sets to sum over. Every key is described in ``config/README.md
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -454,8 +454,3 @@ def json_schema() -> str:
     schema = _conditional(Config.model_json_schema())
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
     return json.dumps(schema, indent=2, sort_keys=False) + "\n"
-
-
-def method_names(methods: Mapping[str, MethodSettings], model: str) -> Iterable[str]:
-    """Return the keys of the methods that apply to a model."""
-    return [key for key, method in methods.items() if method.models is None or model in method.models]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Protocol
@@ -233,6 +232,3 @@ def explain_predictions(problem: Problem, n_targets: int) -> Problem:
         parts = [source.read(np.arange(start, stop))[1] for start, stop in problem.block_bounds()]
         source = PredictionSource(problem, np.concatenate(parts))
     return replace(problem, source=source)
-
-
-Unit = Callable[[int], Any]

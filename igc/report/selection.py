@@ -8,7 +8,6 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import xarray as xr
 
 __all__ = [
@@ -166,9 +165,3 @@ def deviations(values: xr.Dataset, sampling: str, estimator: str) -> tuple[npt.N
         if name in values and bool(np.isfinite(values[name].values).any()):
             return np.asarray(values[name].values, dtype=np.float64), meaning
     return np.full(values["score"].shape, np.nan), ""
-
-
-def scores_of(table: pd.DataFrame, metric: str, fold: str = "mean") -> pd.Series:
-    """Return one metric by target from the rows of a score table."""
-    rows = table[(table["metric"] == metric) & (table["fold"].astype(str) == fold)]
-    return pd.Series(rows["value"].to_numpy(dtype=np.float64), index=rows["target"].astype(str))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -226,11 +225,6 @@ def read_values(array: xr.DataArray, rows: slice | npt.NDArray[np.int64] | None 
         where = array.encoding.get("source", array.name)
         message = explain(where, f"damaged data ({error})", "the bytes that were written", "delete it and run again")
         raise ChecksumError(message) from error
-
-
-def remove_store(path: str | Path) -> None:
-    """Delete a zarr folder if it is there."""
-    shutil.rmtree(store_path(path), ignore_errors=True)
 
 
 def store_digest(path: str | Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +14,7 @@ from igc.errors import ConfigError, explain
 from igc.streaming.partials import Partials
 from igc.streaming.tree import aligned_tasks, reduce_node, reduce_roots
 
-__all__ = ["Execution", "State", "available_cores", "compute_share", "reduce_units"]
+__all__ = ["Execution", "State", "compute_share", "reduce_units"]
 
 
 class State(Protocol):
@@ -167,8 +166,3 @@ def compute_share(
 
 def _tasks(n_units: int, units_per_task: int) -> list[tuple[int, int]]:
     return aligned_tasks(n_units, max(0, int(units_per_task).bit_length() - 1))
-
-
-def available_cores() -> int:
-    """Return the number of cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

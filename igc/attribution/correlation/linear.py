@@ -21,8 +21,8 @@ __all__ = ["LinearCorrelation", "NaiveCorrelation"]
 
 
 @dataclass(frozen=True)
-class LinearCorrelation:
-    """IGC of a linear model, exactly: w_i cov(x_i, y) / (sd(y) sd(yhat)), the product measure divided by R.
+class _FromScores:
+    """A method that needs no pass of its own over the samples.
 
     Attributes
     ----------
@@ -33,6 +33,19 @@ class LinearCorrelation:
     problem: Problem
     scores: Scores
     options: Options
+
+    def plan(self, state: None) -> Work | None:
+        """Return None: the scores say it all."""
+        return None
+
+    def precision(self, state: None) -> float | None:
+        """Return None: nothing is drawn."""
+        return None
+
+
+@dataclass(frozen=True)
+class LinearCorrelation(_FromScores):
+    """IGC of a linear model, exactly: w_i cov(x_i, y) / (sd(y) sd(yhat)), the product measure divided by R."""
 
     @cached_property
     def _weights(self) -> Array:
@@ -46,14 +59,6 @@ class LinearCorrelation:
             seen = f"gradients that differ by {spread:.3g} between samples"
             raise MethodError(explain("linear_igc", seen, "a linear model", "use the method igc for this model"))
         return np.asarray(gradients[0])
-
-    def plan(self, state: None) -> Work | None:
-        """Return None: the scores say it all."""
-        return None
-
-    def precision(self, state: None) -> float | None:
-        """Return None: nothing is drawn."""
-        return None
 
     def finish(self, state: None) -> Outcome:
         """Multiply weights and covariances."""
@@ -71,26 +76,8 @@ class LinearCorrelation:
 
 
 @dataclass(frozen=True)
-class NaiveCorrelation:
-    """Pearson correlation of each input component with each response; no model takes part.
-
-    Attributes
-    ----------
-    problem, scores, options
-        What is explained.
-    """
-
-    problem: Problem
-    scores: Scores
-    options: Options
-
-    def plan(self, state: None) -> Work | None:
-        """Return None: the scores say it all."""
-        return None
-
-    def precision(self, state: None) -> float | None:
-        """Return None: nothing is drawn."""
-        return None
+class NaiveCorrelation(_FromScores):
+    """Pearson correlation of each input component with each response; no model takes part."""
 
     def finish(self, state: None) -> Outcome:
         """Divide covariances by the standard deviations."""
