@@ -241,6 +241,9 @@ class MethodSettings(Block):
     summary: Literal["mean", "mean_absolute", "covariance"] | None = Field(
         None, description="how per-sample maps become the map of the dataset; default: the method's own"
     )
+    samples: int | None = Field(
+        None, ge=3, description="explain only so many held-out samples of a fold, evenly spread; default: all"
+    )
     batch_size: int = Field(256, ge=1, description="samples or pairs a forward pass")
     options: dict[str, Any] = Field({}, description="further options of the method")
 

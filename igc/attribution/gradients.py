@@ -11,7 +11,7 @@ from torch import Tensor
 
 from igc.errors import MethodError, ModelError, explain
 
-__all__ = ["OUTPUTS", "Outputs", "flatten", "shift", "vector_jacobian"]
+__all__ = ["OUTPUTS", "Outputs", "flatten", "output_gradients", "shift", "vector_jacobian"]
 
 Inputs = tuple[Tensor, ...]
 
@@ -120,3 +120,12 @@ def vector_jacobian(outputs: Tensor, cotangent: Tensor, inputs: Inputs, *, keep:
         outputs, inputs, cotangent, retain_graph=keep, allow_unused=True, materialize_grads=True
     )
     return flatten(gradients)
+
+
+def output_gradients(outputs: Outputs, points: Inputs) -> list[Tensor]:
+    """Return the gradient of every output at every point, one (point, component) tensor an output."""
+    with torch.enable_grad():
+        values = outputs(points)
+    ones = torch.ones(len(values), dtype=values.dtype, device=values.device)
+    n = values.shape[1]
+    return [vector_jacobian(values[:, k], ones, points, keep=k < n - 1) for k in range(n)]

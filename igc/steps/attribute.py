@@ -42,7 +42,7 @@ from igc.steps.solving import (
     local_cluster,
     solve,
 )
-from igc.steps.sources import ArraySource, array_source, store_source
+from igc.steps.sources import ArraySource, StoreSource, array_source, store_source
 from igc.steps.spaces import input_dims, refuse_tokens, spread_labels, with_features
 from igc.store.arrays import store_digest
 from igc.store.outputs import check_store
@@ -317,9 +317,10 @@ def attribute_files(
     with local_cluster(workers) as execution, Reporter(progress, f"{model.name} {entry.name}") as reporter:
         for fold in range(int(description["folds"])):
             states = partial(_kept_partials, checkpoint, others, kept, key, fold)
-            problem = _stored_problem(samples, dataset, model, fold, settings, seed, chosen)
+            source = store_source(samples, fold, settings.samples)
+            problem = _stored_problem(source, dataset, model, fold, settings, seed, chosen)
             run = Run(execution, states, reporter, share)
-            solved.append(_solve_fold(problem, dataset, fold, settings, sets, run))
+            solved.append(_solve_fold(problem, dataset, source.rows, settings, sets, run))
             blocks.append(problem.groups)
     results = [FoldResult(*parts) for parts in solved if parts is not None]
     if share is not None and checkpoint is not None:
@@ -358,7 +359,7 @@ def _kept_partials(
 def _solve_fold(
     problem: Problem,
     dataset: xr.Dataset,
-    fold: int,
+    rows: npt.NDArray[np.int64],
     settings: MethodSettings,
     sets: Mapping[str, RoiSet],
     run: Run,
@@ -368,7 +369,6 @@ def _solve_fold(
     null, extra = NullSettings.split(settings.options)
     extra = with_features(extra, sets)
     options = Options(settings.baselines, settings.points, settings.tolerance, settings.summary, extra)
-    rows = np.flatnonzero(dataset["fold"].values == fold)
     labels, order = dataset["group"].values[rows], dataset["sample_id"].values[rows]
     n_targets, asked = check_targets(problem), null.of_store(dataset, rows)
     request = plan_null(asked, entry, options, sets, n_targets, problem.n_samples, labels, order)
@@ -376,7 +376,7 @@ def _solve_fold(
 
 
 def _stored_problem(
-    samples: Path,
+    source: StoreSource,
     dataset: xr.Dataset,
     model: Path,
     fold: int,
@@ -384,7 +384,6 @@ def _stored_problem(
     seed: int,
     device: torch.device,
 ) -> Problem:
-    source = store_source(samples, fold)
     stored = StoredModel(str(model), fold, str(device))
     groups = group_blocks(dataset["group"].values[source.rows], source.n_samples)
     problem = Problem(

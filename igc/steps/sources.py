@@ -213,7 +213,7 @@ def array_source(
     return ArraySource(inputs, responses, order), None if groups is None else groups[order], names, dims
 
 
-def store_source(path: str | Path, fold: int) -> StoreSource:
+def store_source(path: str | Path, fold: int, limit: int | None = None) -> StoreSource:
     """Return the held-out samples of one outer fold of a store.
 
     Parameters
@@ -222,6 +222,8 @@ def store_source(path: str | Path, fold: int) -> StoreSource:
         The samples store.
     fold : int
         The fold.
+    limit : int, optional
+        Take only so many of them, evenly spread.
 
     Returns
     -------
@@ -230,4 +232,6 @@ def store_source(path: str | Path, fold: int) -> StoreSource:
     rows = np.flatnonzero(_opened(str(path))["fold"].values == fold)
     if not len(rows):
         raise DataError(explain(path, f"no sample held out in fold {fold}", "at least 3", "check the split"))
+    if limit is not None and limit < len(rows):
+        rows = rows[np.linspace(0, len(rows) - 1, limit).round().astype(np.int64)]
     return StoreSource(str(path), rows)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import igc
-from igc.attribution.baseline_shapley import feature_labels
+from igc.attribution.standard.baseline_shapley import feature_labels
 from igc.errors import MethodError, ShapeError
 from igc.testing.closed_forms import linear_igc, shared_baseline_igc
 from igc.testing.probes import Quadratic, linear_model, smooth_network, toy_samples

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 import igc
-from igc.attribution.two_groups import cut_offs
+from igc.attribution.correlation.two_groups import cut_offs
 from igc.errors import MethodError
 from igc.testing.probes import linear_model, toy_samples
 

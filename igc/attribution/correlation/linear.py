@@ -9,7 +9,7 @@ import numpy as np
 
 from igc.attribution.correlation.closure import close, closing_shares
 from igc.attribution.estimate import MapEstimate
-from igc.attribution.integrated_gradients import output_gradients
+from igc.attribution.gradients import output_gradients
 from igc.attribution.problem import Problem
 from igc.attribution.protocols import Options, Outcome, Work
 from igc.attribution.scores import Scores

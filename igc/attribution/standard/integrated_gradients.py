@@ -7,20 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from igc.attribution.gradients import Inputs, Outputs, flatten, shift, vector_jacobian
+from igc.attribution.gradients import Inputs, Outputs, flatten, output_gradients, shift
 from igc.attribution.paths import Quadrature
 from igc.attribution.problem import Rows
 
-__all__ = ["GradientTimesInput", "IntegratedGradients", "output_gradients"]
-
-
-def output_gradients(outputs: Outputs, points: Inputs) -> list[Tensor]:
-    """Return the gradient of every output at every point, one (point, component) tensor an output."""
-    with torch.enable_grad():
-        values = outputs(points)
-    ones = torch.ones(len(values), dtype=values.dtype, device=values.device)
-    n = values.shape[1]
-    return [vector_jacobian(values[:, k], ones, points, keep=k < n - 1) for k in range(n)]
+__all__ = ["GradientTimesInput", "IntegratedGradients"]
 
 
 @dataclass(frozen=True)

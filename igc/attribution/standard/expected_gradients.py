@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from igc.attribution.drawn import MAX_REPLICATES, BaselinePool, uniform_draws
-from igc.attribution.gradients import Inputs, Outputs, flatten, shift
-from igc.attribution.integrated_gradients import output_gradients
+from igc.attribution.gradients import Inputs, Outputs, flatten, output_gradients, shift
 from igc.attribution.problem import Rows
 
 __all__ = ["ExpectedGradients"]
