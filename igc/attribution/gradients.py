@@ -11,7 +11,7 @@ from torch import Tensor
 
 from igc.errors import MethodError, ModelError, explain
 
-__all__ = ["OUTPUTS", "Outputs", "flatten", "output_gradients", "shift", "vector_jacobian"]
+__all__ = ["OUTPUTS", "Outputs", "between", "flatten", "output_gradients", "shift", "vector_jacobian"]
 
 Inputs = tuple[Tensor, ...]
 
@@ -77,8 +77,8 @@ def flatten(tensors: Sequence[Tensor]) -> Tensor:
     return flat[0] if len(flat) == 1 else torch.cat(flat, dim=1)
 
 
-def shift(start: Inputs, stop: Inputs, t: Tensor) -> Inputs:
-    """Return the points ``start + t (stop - start)``, ready to be differentiated.
+def between(start: Inputs, stop: Inputs, t: Tensor) -> Inputs:
+    """Return the points ``start + t (stop - start)``.
 
     Parameters
     ----------
@@ -90,10 +90,14 @@ def shift(start: Inputs, stop: Inputs, t: Tensor) -> Inputs:
     Returns
     -------
     tuple of torch.Tensor
-        Leaf tensors that require a gradient.
     """
-    points = (torch.lerp(a, b, t.reshape(-1, *([1] * (a.ndim - 1)))) for a, b in zip(start, stop, strict=True))
-    return tuple(point.requires_grad_() for point in points)
+    ends = zip(start, stop, strict=True)
+    return tuple(torch.lerp(a, b, t.reshape(-1, *([1] * (a.ndim - 1)))) for a, b in ends)
+
+
+def shift(start: Inputs, stop: Inputs, t: Tensor) -> Inputs:
+    """Return the points of :func:`between`, ready to be differentiated: leaf tensors that require a gradient."""
+    return tuple(point.requires_grad_() for point in between(start, stop, t))
 
 
 def vector_jacobian(outputs: Tensor, cotangent: Tensor, inputs: Inputs, *, keep: bool) -> Tensor:

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from igc.attribution.cells import Cells
 from igc.attribution.gradients import Inputs, Outputs
-from igc.stats.moments import Array, Moments
+from igc.stats.moments import Array
 
 __all__ = [
     "MAX_GROUP_BLOCKS",
@@ -21,7 +22,6 @@ __all__ = [
     "SampleSource",
     "explain_predictions",
     "group_blocks",
-    "score_unit",
 ]
 
 MAX_GROUP_BLOCKS = 64
@@ -77,6 +77,8 @@ class Problem:
         Samples or pairs a forward pass, on a fixed grid.
     block_size : int
         Samples a design block.
+    pooling : Cells, optional
+        What components are summed into, and the regions; default: none.
     """
 
     outputs: Outputs
@@ -87,6 +89,12 @@ class Problem:
     seed: int = 0
     batch_size: int = 256
     block_size: int = 1024
+    pooling: Cells | None = None
+
+    @property
+    def cells(self) -> Cells:
+        """The cells of a map, followed by regions."""
+        return Cells.of(self.n_components) if self.pooling is None else self.pooling
 
     @property
     def n_samples(self) -> int:
@@ -148,31 +156,6 @@ def group_blocks(groups: npt.ArrayLike | None, n_samples: int) -> Rows:
     n_groups = int(labels.max()) + 1 if n_samples else 0
     n_blocks = min(n_groups, MAX_GROUP_BLOCKS)
     return np.asarray(labels.reshape(-1) * n_blocks // max(n_groups, 1), dtype=np.int64)
-
-
-def score_unit(problem: Problem, resolved: bool, unit: int) -> Moments:
-    """Compute the moments of response, prediction and input over one design block.
-
-    Parameters
-    ----------
-    problem : Problem
-        The attribution to be made.
-    resolved : bool
-        Whether to keep the groups apart.
-    unit : int
-        The design block.
-
-    Returns
-    -------
-    Moments
-        Scalars: response and prediction, by target; map: the input, shared by all targets.
-    """
-    start, stop = problem.block_bounds()[unit]
-    rows = np.arange(start, stop)
-    inputs, responses = problem.load(rows)
-    scalars = np.stack([responses, problem.predict(inputs)], axis=2)
-    flat = np.concatenate([x.reshape(len(x), -1).double().cpu().numpy() for x in inputs], axis=1)
-    return Moments.of(scalars, flat[:, None, :], problem.groups[rows] if resolved else None)
 
 
 @dataclass(frozen=True)

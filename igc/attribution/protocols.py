@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -20,7 +20,16 @@ from igc.attribution.scores import Scores
 from igc.errors import MethodError, explain
 from igc.stats.moments import Array
 
-__all__ = ["DatasetAttribution", "DrawnAttribution", "Method", "Options", "Outcome", "SampleAttribution", "Work"]
+__all__ = [
+    "Choosing",
+    "DatasetAttribution",
+    "DrawnAttribution",
+    "Method",
+    "Options",
+    "Outcome",
+    "SampleAttribution",
+    "Work",
+]
 
 
 class SampleAttribution(Protocol):
@@ -93,6 +102,8 @@ class Outcome:
         Further maps, by name.
     signed : bool
         False for a map of absolute values.
+    regions : MapEstimate, optional
+        Sums over regions (target, roi), where they were made in the stream; else they follow from the map.
     """
 
     estimate: MapEstimate
@@ -101,6 +112,7 @@ class Outcome:
     evaluations: int = 0
     maps: Mapping[str, Array] = field(default_factory=dict)
     signed: bool = True
+    regions: MapEstimate | None = None
 
 
 class DatasetAttribution(Protocol):
@@ -116,6 +128,20 @@ class DatasetAttribution(Protocol):
 
     def finish(self, state: Any | None) -> Outcome:
         """Turn the state into the map."""
+        ...
+
+
+@runtime_checkable
+class Choosing(Protocol):
+    """A dataset attribution that can be computed in several ways, and measures which is the cheapest."""
+
+    @property
+    def side(self) -> str:
+        """The way taken."""
+        ...
+
+    def choose(self, kept: str | None) -> Choosing:
+        """Return the attribution by the way of an earlier run, or by the one measured to be the cheapest."""
         ...
 
 

@@ -61,7 +61,8 @@ def summary_unit(problem: Problem, method: SampleAttribution, resolved: bool, un
     scalars = np.stack([responses, problem.predict(inputs)], axis=2)
     parts = []
     for batch in problem.batches(len(rows)):
-        maps = method.attribute(problem.outputs, tuple(x[batch] for x in inputs), rows[batch])
+        made = method.attribute(problem.outputs, tuple(x[batch] for x in inputs), rows[batch])
+        maps = problem.cells.pool(made)
         groups = problem.groups[rows[batch]] if resolved else None
         parts.append(Moments.of(scalars[batch], maps.detach().to(torch.float64).cpu().numpy(), groups))
     total = parts[0]
@@ -109,18 +110,23 @@ class SampleSummary:
 
     def finish(self, state: Moments | None) -> Outcome:
         """Return the chosen summary as the map, and all of them beside it."""
-        moments = state if state is not None else self.scores.moments
+        moments = state if state is not None else self.scores.groups
         pooled = moments.pooled()
         chosen = SUMMARIES[self.summary]
         without = chosen(leave_one_out(moments)) if len(moments.block) > 1 else None
         maps = {name: summary(pooled)[0] for name, summary in SUMMARIES.items()}
         maps["standard_deviation"] = np.sqrt(pooled.map_variance()[0])
-        gap = maps["covariance"].sum(axis=1) - self.scores.score if self.complete else None
+        cells = self.problem.cells
+        whole = maps["covariance"][:, cells.partitions[0]]
+        gap = whole.sum(axis=1) - self.scores.score if self.complete else None
+        estimate = MapEstimate(maps.pop(self.summary), without_group=without)
+        estimate, regions = estimate.split(cells)
         return Outcome(
-            MapEstimate(maps.pop(self.summary), without_group=without),
+            estimate,
             completeness_error=gap,
             completeness_standard_error=None if gap is None else np.zeros_like(gap),
             evaluations=self.method.evaluations(self.problem.n_samples),
-            maps=maps,
+            maps={name: values[:, : cells.n_map] for name, values in maps.items()},
+            regions=regions,
             signed=self.summary != "mean_absolute",
         )

@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from igc.attribution.cells import Cells
 from igc.attribution.correlation.null import NullMap
 from igc.attribution.estimate import MapEstimate, combine_folds, fold_weights, weighted_sum
 from igc.attribution.protocols import Method, Outcome
 from igc.attribution.scores import Scores
-from igc.errors import MethodError, explain
-from igc.roi.sets import RoiSet, indicator
+from igc.roi.sets import RoiSet, region_table
 from igc.stats.moments import Array
+from igc.steps.pooling import Layout
 from igc.steps.resampled import map_reliability, null_variables, roi_variables, score_variables
 
 __all__ = ["FoldResult", "assemble"]
@@ -35,12 +36,10 @@ class FoldResult:
 def assemble(
     folds: Sequence[FoldResult],
     method: Method,
-    shapes: Sequence[tuple[int, ...]],
-    dims: Sequence[tuple[str, ...]],
+    layout: Layout,
     target_names: Sequence[str] | None,
     rois: Mapping[str, RoiSet],
     attributes: Mapping[str, Any],
-    pool: int | None,
 ) -> xr.Dataset:
     """Average over folds by number of samples and label the axes.
 
@@ -50,18 +49,14 @@ def assemble(
         One an outer fold.
     method : Method
         The registry entry.
-    shapes : sequence of tuple of int
-        Shape of each input.
-    dims : sequence of tuple of str
-        Names of the axes of each input.
+    layout : Layout
+        Cells of the maps and their axes.
     target_names : sequence of str, optional
         Default: "0", "1" ...
     rois : mapping of str to RoiSet
         Sets to sum over.
     attributes : mapping
         Where the result comes from.
-    pool : int, optional
-        Sum over squares of so many rows and columns.
 
     Returns
     -------
@@ -69,13 +64,16 @@ def assemble(
     """
     sizes = [fold.scores.n_samples for fold in folds]
     fold_scores = np.stack([fold.scores.score for fold in folds])
-    estimates = [fold.outcome.estimate for fold in folds]
-    defined = np.stack([_defined(fold, method) for fold in folds])
+    split = [_split(fold.outcome, layout.cells) for fold in folds]
+    estimates, regions = [whole for whole, _ in split], [part for _, part in split]
+    defined = np.stack([_defined(fold, method, *parts) for fold, parts in zip(folds, split, strict=True)])
     value, sampling, estimator = combine_folds(estimates, sizes, defined)
     weights, score_weights = fold_weights(sizes, defined), fold_weights(sizes, ~np.isnan(fold_scores))
     score = np.einsum("fk,fk->k", score_weights, np.nan_to_num(fold_scores))
     maps = {"attribution": value, "standard_error": sampling, "estimator_error": estimator}
     for name in folds[0].outcome.maps:
+        if folds[0].outcome.maps[name].shape[1] != value.shape[1]:
+            continue  # of components, and not to be pooled
         maps[name] = weighted_sum([fold.outcome.maps[name] for fold in folds], weights)
         if name == "p_value" and len(folds) > 1:
             maps[name] = np.minimum(2 * maps[name], 1.0)  # twice a mean of p is a p, however dependent (Rueschendorf)
@@ -85,10 +83,10 @@ def assemble(
     variables |= score_variables([fold.scores for fold in folds], score_weights)
     variables |= map_reliability(estimates, weights, int(attributes.get("seed", 0)))
     variables |= _completeness(folds, weights)
-    variables |= _unpacked(maps, shapes, dims, pool)
+    variables |= _unpacked(maps, layout)
     coordinates: dict[str, Any] = {"target": np.asarray(names, dtype=object)}
     if rois:
-        summed, labels = _roi_sums(estimates, sizes, defined, rois)
+        summed, labels = _roi_sums([part for part in regions if part is not None], sizes, defined, rois)
         variables |= summed | null_variables([fold.null for fold in folds], weights)
         coordinates |= labels
     evaluations = sum(fold.outcome.evaluations for fold in folds)
@@ -111,9 +109,12 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _defined(fold: FoldResult, method: Method) -> npt.NDArray[np.bool_]:
+def _defined(
+    fold: FoldResult, method: Method, whole: MapEstimate, regions: MapEstimate | None
+) -> npt.NDArray[np.bool_]:
     """Return which targets have a map in a fold, and what it must sum to, (target,)."""
-    has_map = ~np.isnan(fold.outcome.estimate.value).all(axis=1)
+    shown = regions if regions is not None and not whole.value.shape[1] else whole
+    has_map = ~np.isnan(shown.value).all(axis=1)
     if method.closes_to is None:
         return np.asarray(has_map)
     scores = fold.scores.of_predictions() if method.closes_to == "one" else fold.scores
@@ -134,44 +135,39 @@ def _completeness(folds: Sequence[FoldResult], weights: Array) -> dict[str, Any]
     }
 
 
-def _unpacked(
-    maps: Mapping[str, Array], shapes: Sequence[tuple[int, ...]], dims: Sequence[tuple[str, ...]], pool: int | None
-) -> dict[str, Any]:
+def _unpacked(maps: Mapping[str, Array], layout: Layout) -> dict[str, Any]:
     """Give each input its own variables, in its own shape."""
-    edges = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1]
+    edges = np.cumsum([int(np.prod(shape)) for shape in layout.shapes])[:-1]
+    several = len(layout.shapes) > 1
     variables = {}
     for name, flat in maps.items():
-        for i, (part, shape) in enumerate(zip(np.split(flat, edges, axis=1), shapes, strict=True)):
-            several = len(shapes) > 1
-            axes = tuple(f"{dim}_{i}" for dim in dims[i]) if several else dims[i]
-            shaped = part.reshape(-1, *shape)
-            if pool is not None and name in ("attribution", "mean", "covariance"):
-                shaped = _pooled(shaped, pool)
-            elif pool is not None:
-                continue
-            variables[f"{name}_{i}" if several else name] = (("target", *axes), shaped)
+        if not layout.shapes:
+            continue
+        for i, (part, shape) in enumerate(zip(np.split(flat, edges, axis=1), layout.shapes, strict=True)):
+            axes = tuple(f"{dim}_{i}" for dim in layout.dims[i]) if several else layout.dims[i]
+            variables[f"{name}_{i}" if several else name] = (("target", *axes), part.reshape(-1, *shape))
     return variables
 
 
-def _pooled(maps: Array, pool: int) -> Array:
-    *lead, height, width = maps.shape
-    if pool < 1 or height % pool or width % pool:
-        raise MethodError(explain("pool", pool, f"a divisor of {height} and {width}", "choose another"))
-    return np.asarray(maps.reshape(*lead, height // pool, pool, width // pool, pool).sum(axis=(-3, -1)))
+def _split(outcome: Outcome, cells: Cells) -> tuple[MapEstimate, MapEstimate | None]:
+    """Return map and regions; what the stream did not sum is summed here."""
+    whole, regions = outcome.estimate, outcome.regions
+    if whole.value.shape[1] == cells.n_map:
+        if regions is None and cells.n_regions:
+            regions = whole.summed(cells.matrix[cells.matrix.shape[0] - cells.n_regions :])
+        return whole, regions
+    pooled, rest = cells.matrix[: cells.n_map], cells.matrix[cells.n_map :]
+    return whole.summed(pooled), whole.summed(rest) if cells.n_regions else None
 
 
 def _roi_sums(
-    estimates: Sequence[MapEstimate],
+    sums: Sequence[MapEstimate],
     sizes: Sequence[int],
     defined: npt.NDArray[np.bool_],
     rois: Mapping[str, RoiSet],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Sum every replicate and every jackknife map over the regions, so that their errors are known too."""
-    matrix, table = indicator(rois)
-    if matrix.shape[1] != estimates[0].value.shape[1]:
-        seen, allowed = f"{matrix.shape[1]} components", f"{estimates[0].value.shape[1]}, as the inputs have"
-        raise MethodError(explain("rois", seen, allowed, "define the ROI sets on these samples"))
-    sums = [e.summed(matrix) for e in estimates]
+    """Average the sums over regions, whose errors come from sums of replicates and of jackknife maps."""
+    table = region_table(rois)
     value, sampling, estimator = combine_folds(sums, sizes, defined)
     dims = ("target", "roi")
     variables = {
@@ -190,10 +186,9 @@ def _roi_sums(
 def _degrees(estimates: Sequence[MapEstimate]) -> dict[str, int]:
     """Return the degrees of freedom of both errors, over all folds."""
     found = {}
-    if all(e.replicates is not None for e in estimates):
-        found["estimator_degrees_of_freedom"] = sum(
-            len(e.replicates) - 1 for e in estimates if e.replicates is not None
-        )
+    degrees = [e.degrees for e in estimates if e.degrees is not None]
+    if len(degrees) == len(estimates):
+        found["estimator_degrees_of_freedom"] = sum(degrees)
     if all(e.without_group is not None for e in estimates):
         total = sum(len(e.without_group) - 1 for e in estimates if e.without_group is not None)
         found["degrees_of_freedom"] = total

@@ -28,6 +28,7 @@ from igc.roi.sets import RoiSet, open_rois, parse_rois
 from igc.steps.assemble import FoldResult, assemble
 from igc.steps.matching import check_match
 from igc.steps.nulls import NullSettings, plan_null
+from igc.steps.pooling import Pool, make_layout
 from igc.steps.progress import Reporter
 from igc.steps.request import write_request
 from igc.steps.solving import (
@@ -65,7 +66,7 @@ def attribute(
     output: str = "raw",
     groups: npt.ArrayLike | None = None,
     rois: Any = None,
-    pool: int | None = None,
+    pool: Pool = None,
     embedding: str | Sequence[str | None] | None = None,
     device: str = "auto",
     seed: int = 0,
@@ -102,8 +103,9 @@ def attribute(
         The unit of sampling errors (run, session, image); default: every sample for itself.
     rois : array or mapping, optional
         A label array of the input's shape, or set names to label arrays or to mappings of region names to masks.
-    pool : int, optional
-        Sum the map over squares of so many rows and columns (images).
+    pool : int, str or sequence of them, optional
+        Sum maps inside the stream over squares of so many rows and columns (images), over "channels", or both; or
+        "rois": keep only the sums over regions. Errors are those of the sums.
     embedding : str or sequence of (str or None), optional
         Name of the layer that embeds inputs of whole-number tokens, or one an input: the map is then one of the
         embedding, baselines too ("zero": the zero embedding). ROI sets may have the shape of the tokens.
@@ -159,7 +161,8 @@ def attribute(
         block_size=int(extra.pop("block_size", 1024)),
     )
     chosen_options = Options(baselines, points, tolerance, extra.pop("summary", None), with_features(extra, sets))
-    problem = replace(problem, dtype=input_dtype(model, problem))
+    layout = make_layout(shown.input_shapes, input_dims(source, shown, dims), sets, pool)
+    problem = replace(problem, dtype=input_dtype(model, problem), pooling=layout.cells)
     with frozen(model), Reporter(progress, method) as reporter:
         if isinstance(called, EmbeddedModel):
             check_embedding(problem, called, source)
@@ -171,8 +174,7 @@ def attribute(
         solved = solve(problem, entry, chosen_options, run, n_targets, request)
     attributes = {"method": method, "output": output, "seed": seed, "baselines": _described(baselines)}
     attributes["groups_digest"] = digest(problem.groups[np.argsort(source.order)].tolist())
-    folds, axes = [FoldResult(*solved)] if solved else [], input_dims(source, shown, dims)
-    dataset = assemble(folds, entry, shown.input_shapes, axes, names, sets, attributes, pool)
+    dataset = assemble([FoldResult(*solved)] if solved else [], entry, layout, names, sets, attributes)
     dataset.attrs["seconds"] = time.perf_counter() - started
     return dataset
 
@@ -311,6 +313,8 @@ def attribute_files(
     chosen = choose_device(device)
     digests = {"samples_digest": store_digest(samples), "model_digest": _file_digest(model / "model.safetensors")}
     check_match(model, samples, dataset, digests["samples_digest"], settings.output)
+    dims = tuple(str(dim) for dim in dataset["inputs"].dims[1:])
+    layout = make_layout((dataset["inputs"].shape[1:],), (dims,), sets, None)
     key = digest(*digests.values(), settings.model_dump_json(), seed, code_digest())
     solved, blocks = [], []
     kept: list[Partials] = []
@@ -319,6 +323,7 @@ def attribute_files(
             states = partial(_kept_partials, checkpoint, others, kept, key, fold)
             source = store_source(samples, fold, settings.samples)
             problem = _stored_problem(source, dataset, model, fold, settings, seed, chosen)
+            problem = replace(problem, pooling=layout.cells)
             run = Run(execution, states, reporter, share)
             solved.append(_solve_fold(problem, dataset, source.rows, settings, sets, run))
             blocks.append(problem.groups)
@@ -337,9 +342,8 @@ def attribute_files(
         "baselines": _described(settings.baselines),
         "groups_digest": digest(*(block.tolist() for block in blocks)),
     }
-    dims = tuple(str(dim) for dim in dataset["inputs"].dims[1:])
     names = [str(name) for name in dataset["target"].values]
-    result = assemble(results, entry, (dataset["inputs"].shape[1:],), (dims,), names, sets, attributes, None)
+    result = assemble(results, entry, layout, names, sets, attributes)
     result.attrs["seconds"] = time.perf_counter() - started
     save_result(result, output)
     for partial_states in kept:

@@ -43,7 +43,7 @@ def score_variables(scores: Sequence[Scores], weights: Array) -> dict[str, Any]:
     dict
         Empty where groups were not kept apart.
     """
-    if not all(score.resolved for score in scores):
+    if not all(score.grouped for score in scores):
         return {}
     parts = []
     for score in scores:
@@ -97,7 +97,10 @@ def map_reliability(estimates: Sequence[MapEstimate], weights: Array, seed: int)
         Empty where groups were not kept apart.
     """
     without = [part.without_group for part in estimates if part.without_group is not None]
-    if len(without) < len(estimates) or min(len(part) for part in without) < 2:
+    whole = all(
+        part.shape[-1] and part.shape[-1] == e.value.shape[1] for part, e in zip(without, estimates, strict=False)
+    )
+    if len(without) < len(estimates) or not whole or min(len(part) for part in without) < 2:
         return {}
     values = [part.value for part in estimates]
     return {"map_reliability": ("target", split_half_reliability(values, without, weights, seed, _SPLITS)[1])}

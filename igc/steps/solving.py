@@ -10,19 +10,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 
-from igc.attribution.correlation.data_baseline import DataBaselineCorrelation
 from igc.attribution.correlation.null import NullMap
-from igc.attribution.problem import Problem, score_unit
-from igc.attribution.protocols import DatasetAttribution, Method, Options, Outcome, Work
+from igc.attribution.problem import Problem
+from igc.attribution.protocols import Choosing, DatasetAttribution, Method, Options, Outcome, Work
 from igc.attribution.registry import build
-from igc.attribution.scores import Scores
+from igc.attribution.scores import Scores, score_unit
 from igc.errors import MethodError, ShapeError, explain
-from igc.stats.moments import Moments
+from igc.steps.blocks import join_blocks, of_targets, target_blocks, without_maps
 from igc.steps.nulls import NullRequest, region_null
 from igc.steps.progress import Reporter
 from igc.steps.sources import last_written
@@ -204,7 +203,7 @@ def solve(
         size = int(stored["size"][0])
     while True:
         try:
-            return _solve(replace(problem, batch_size=size), method, options, run, n_targets, request)
+            return _solve_blocks(replace(problem, batch_size=size), method, options, run, n_targets, request)
         except torch.OutOfMemoryError as error:
             if size == 1:
                 allowed = "a sample that fits into the memory of the device"
@@ -215,17 +214,36 @@ def solve(
                 kept.save("size", {"size": np.array([size])})
 
 
+def _solve_blocks(
+    problem: Problem, method: Method, options: Options, run: Run, n_targets: int, request: NullRequest | None
+) -> tuple[Scores, Outcome, NullMap | None] | None:
+    """Solve one block of targets after the other, where they do not fit into memory together."""
+    run = replace(run, batch_size=problem.batch_size)
+    blocks = target_blocks(problem, n_targets)
+    if len(blocks) == 1:
+        return _solve(problem, method, options, run, n_targets, request)
+    parts = []
+    for block in blocks:
+        named = replace(run, partials=partial(_of_block, run.partials, block))
+        part = _solve(of_targets(problem, block, n_targets), method, options, named, n_targets, request)
+        if part is not None:
+            parts.append((without_maps(part[0]), *part[1:]))
+    return join_blocks(parts) if parts else None
+
+
+def _of_block(partials: Callable[[str], Partials | None], block: slice, label: str) -> Partials | None:
+    return partials(f"{label} of targets {block.start} to {block.stop}")
+
+
 def _solve(
     problem: Problem, method: Method, options: Options, run: Run, n_targets: int, request: NullRequest | None
 ) -> tuple[Scores, Outcome, NullMap | None] | None:
-    run = replace(run, batch_size=problem.batch_size)
-    n_groups = int(problem.groups.max()) + 1
-    size = n_groups * n_targets * problem.n_components * 8
-    resolved = n_groups > 1 and size <= RESOLVED_BYTES
-    n_blocks = len(problem.block_bounds())
-    moments = run.reduce(n_blocks, partial(score_unit, problem, resolved), Moments, "scores")
-    scores = Scores(moments)
-    attribution = _decided(build(method.name, problem, scores, options), run)
+    size = 16 * n_targets * problem.n_components
+    maps = not problem.cells.pooled or size <= RESOLVED_BYTES
+    resolved = maps and size * (int(problem.groups.max()) + 1) <= RESOLVED_BYTES
+    score = partial(score_unit, problem, maps, resolved)
+    scores = run.reduce(len(problem.block_bounds()), score, Scores, "scores")
+    attribution = _chosen(build(method.name, problem, scores, options), run)
     null = None if request is None else region_null(request, problem, scores, attribution)
     state: Any = None
     while (work := attribution.plan(state)) is not None:
@@ -244,16 +262,16 @@ def _solve(
     return scores, attribution.finish(state), permuted
 
 
-def _decided(attribution: DatasetAttribution, run: Run) -> DatasetAttribution:
+def _chosen(attribution: DatasetAttribution, run: Run) -> DatasetAttribution:
     """Let a method choose its cheaper side, and keep the choice with the partial states."""
-    if not isinstance(attribution, DataBaselineCorrelation):
+    if not isinstance(attribution, Choosing):
         return attribution
     partials = run._partials("side")
     kept = None if partials is None else partials.load("side")
-    decided = attribution.decide(None if kept is None else bool(kept["by_latents"][0]))
+    chosen = attribution.choose(None if kept is None else bytes(kept["side"]).decode())
     if partials is not None and kept is None:
-        partials.save("side", {"by_latents": np.array([decided.by_latents])})
-    return decided
+        partials.save("side", {"side": np.frombuffer(chosen.side.encode(), dtype=np.uint8)})
+    return cast("DatasetAttribution", chosen)
 
 
 def check_targets(problem: Problem) -> int:

@@ -111,7 +111,7 @@ def test_two_products_a_point_give_the_map_of_all_products(monkeypatch, output):
     inputs, scores = toy_samples(300, 6, model)
     one_hot = np.eye(5)[scores.argmax(axis=1)]
     sparse = run(model, (inputs, one_hot), points=2, output=output)
-    monkeypatch.setattr(pairs, "_one_hot", lambda responses: False)
+    monkeypatch.setattr(pairs, "one_hot", lambda responses: False)
     dense = run(model, (inputs, one_hot), points=2, output=output)
     for name in ("attribution", "estimator_error", "standard_error", "completeness_error"):
         np.testing.assert_allclose(sparse[name], dense[name], rtol=0, atol=1e-12)
@@ -320,13 +320,14 @@ def test_latents_of_a_linear_readout_give_the_sums_of_all_outputs(one_hot, resol
     source = ArraySource((inputs,), responses, np.arange(90))
     groups = group_blocks(np.arange(90) // 9, 90)
     problem = Problem(Outputs(model, targets=(4, 1, 9)), source, groups, dtype=torch.float64, batch_size=32)
+    keep = "all" if resolved else "none"
     design = PairDesign(tuple(problem.block_bounds()), 0, 0, 1)
     pilot = np.random.default_rng(0).normal(size=(16, 6))
     weight = model[2].weight.detach().numpy()[[4, 1, 9]]
-    by_latents = pairs.pair_unit(problem, design, pilot, resolved, 0, by_latents=True)
-    by_outputs = pairs.pair_unit(problem, design, weight @ pilot, resolved, 0)
+    by_latents = pairs.pair_unit(problem, design, pilot, keep, 0, side=pairs.Side(latents=True))
+    by_outputs = pairs.pair_unit(problem, design, weight @ pilot, keep, 0)
     # without groups the covariance that closes the map is taken of some pairs only
-    left_out = {"evaluations"} if resolved else {"evaluations", "moments.scalar_map"}
+    left_out = {"evaluations"} if resolved else {"evaluations", "within.scalar_map"}
     for name, value in by_outputs.to_arrays().items():
         if name not in left_out:
             np.testing.assert_allclose(by_latents.to_arrays()[name], value, rtol=1e-10, atol=1e-12)
@@ -357,7 +358,7 @@ def test_a_readout_is_found_where_there_is_one():
 
 
 def test_many_targets_of_few_latents_take_the_side_of_the_latents():
-    from igc.attribution.correlation.sides import choose_latents
+    from igc.attribution.correlation.sides import choose_side
     from igc.attribution.gradients import Outputs
     from igc.attribution.problem import Problem, group_blocks
     from igc.steps.sources import ArraySource
@@ -369,11 +370,11 @@ def test_many_targets_of_few_latents_take_the_side_of_the_latents():
         (np.zeros((100, 6), np.float32),), np.random.default_rng(0).normal(size=(100, 400)), np.arange(100)
     )
     problem = Problem(Outputs(model), source, group_blocks(None, 100))
-    assert choose_latents(problem, "auto")
-    assert not choose_latents(problem, "outputs")
-    assert not choose_latents(problem, "auto", kept=False)
+    assert choose_side(problem, "auto") == "latents"
+    assert choose_side(problem, "outputs") == "outputs"
+    assert choose_side(problem, "auto", kept="outputs") == "outputs"
     with pytest.raises(MethodError, match="auto, outputs, latents"):
-        choose_latents(problem, "inputs")
+        choose_side(problem, "inputs")
 
 
 def test_forcing_the_side_of_latents_needs_a_linear_readout():

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from igc.stats.moments import Array
 
 __all__ = ["close", "closing_shares"]
 
+Partitions = Sequence[slice]
 
-def closing_shares(covariance: Array, fallback: Array) -> Array:
+
+def closing_shares(covariance: Array, fallback: Array, parts: Partitions = (slice(None),)) -> Array:
     """Return how much of the gap each component takes up; the shares of a target sum to 1.
 
     Parameters
@@ -19,11 +23,17 @@ def closing_shares(covariance: Array, fallback: Array) -> Array:
         is the variance of the sum.
     fallback : array (target, component)
         Non-negative weights used where that variance is zero (a linear model has no gap to close).
+    parts : sequence of slice
+        Stretches of components of which each is a whole map; default: one.
 
     Returns
     -------
     array (target, component)
     """
+    return np.concatenate([_shares(covariance[:, part], fallback[:, part]) for part in parts], axis=1)
+
+
+def _shares(covariance: Array, fallback: Array) -> Array:
     size = np.abs(covariance).sum(axis=1, keepdims=True)
     total = covariance.sum(axis=1, keepdims=True)
     usable = total > 1e-12 * size
@@ -33,7 +43,7 @@ def closing_shares(covariance: Array, fallback: Array) -> Array:
     return np.asarray(np.divide(weights, norm, out=even, where=norm > 0))
 
 
-def close(value: Array, shares: Array, score: Array) -> Array:
+def close(value: Array, shares: Array, score: Array, parts: Partitions = (slice(None),)) -> Array:
     """Return the map whose sum is the score.
 
     Parameters
@@ -44,10 +54,15 @@ def close(value: Array, shares: Array, score: Array) -> Array:
         From :func:`closing_shares`.
     score : array (..., target)
         What each map must sum to.
+    parts : sequence of slice
+        As for :func:`closing_shares`.
 
     Returns
     -------
     array (..., target, component)
     """
-    gap = value.sum(axis=-1) - score
-    return np.asarray(value - shares * gap[..., None])
+    closed = np.array(value)
+    for part in parts:
+        gap = value[..., part].sum(axis=-1) - score
+        closed[..., part] -= shares[:, part] * gap[..., None]
+    return closed

@@ -11,21 +11,25 @@ model would give (so linear models are exact), and the known sum of the map is i
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
 
 from igc.attribution.correlation.closure import close, closing_shares
+from igc.attribution.correlation.control import control_unit, pilot_gradient
 from igc.attribution.correlation.design import PairDesign
-from igc.attribution.correlation.pairs import PairState, pair_unit, pilot_gradient
-from igc.attribution.correlation.sides import choose_latents, readout_weight
+from igc.attribution.correlation.pair_state import PairState
+from igc.attribution.correlation.pair_sums import Keep
+from igc.attribution.correlation.pairs import pair_unit
+from igc.attribution.correlation.sides import SIDES, choose_side, readout_weight
 from igc.attribution.estimate import MapEstimate
 from igc.attribution.problem import Problem
 from igc.attribution.protocols import Options, Outcome, Work
 from igc.attribution.scores import Scores
 from igc.errors import DataError, explain
-from igc.stats.correlation import correlation, correlation_scale
+from igc.stats.correlation import correlation, correlation_scale, leave_one_out
 from igc.stats.moments import Array
 
 __all__ = ["MAX_POINTS", "MIN_REPLICATES", "DataBaselineCorrelation"]
@@ -35,6 +39,8 @@ MIN_REPLICATES = 16
 MAX_POINTS = 512.0
 """Gradient points a sample at which stopping by precision gives up and reports what it reached."""
 FIRST_POINTS = 4.0
+GROUP_BYTES = 256 << 20
+"""Sums by group are kept of every cell where they fit into so many bytes, else of the regions."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +52,14 @@ class DataBaselineCorrelation:
     problem, scores, options
         What is explained, and how far to go: ``points`` a sample, or the relative error ``tolerance``, or until the
         estimator's error is a third of the sampling error.
-    by_latents : bool
-        Whether gradients are taken of the input of a linear last layer; see :meth:`decide`.
+    side : str
+        Of what derivatives are taken, a key of :data:`igc.attribution.correlation.sides.SIDES`; see :meth:`choose`.
     """
 
     problem: Problem
     scores: Scores
     options: Options
-    by_latents: bool = False
+    side: str = "outputs"
 
     def __post_init__(self) -> None:
         if self.problem.n_samples < 3:
@@ -62,45 +68,63 @@ class DataBaselineCorrelation:
 
     @cached_property
     def _pilot(self) -> tuple[Array, int]:
-        return pilot_gradient(self.problem, by_latents=self.by_latents)
+        return pilot_gradient(self.problem, SIDES[self.side])
+
+    @cached_property
+    def _weight(self) -> Array | None:
+        return readout_weight(self.problem) if SIDES[self.side].latents else None
 
     @cached_property
     def pilot(self) -> Array:
         """Gradient of the control variate, (target, component)."""
-        if not self.by_latents:
-            return self._pilot[0]
-        weight = readout_weight(self.problem)
-        return np.asarray(weight @ self._pilot[0])
+        return self._pilot[0] if self._weight is None else np.asarray(self._weight @ self._pilot[0])
 
-    def decide(self, kept: bool | None) -> DataBaselineCorrelation:
+    @cached_property
+    def _keep(self) -> Keep:
+        """Of which cells the sums by group are kept: all where they fit into memory, else the regions."""
+        if not self.scores.grouped:
+            return "none"
+        cells, pooled = self.problem.cells, self.problem.cells.pooled
+        each = 8 * len(self.scores.groups.block) * len(self.scores.scale)
+        if self.scores.resolved or (pooled and each * cells.total <= GROUP_BYTES):
+            return "all"
+        return "regions" if cells.n_regions and each * cells.n_regions <= GROUP_BYTES else "none"
+
+    @property
+    def _has_control(self) -> bool:
+        """Whether the control variate's expectation needs a pass of its own over the samples."""
+        return self.problem.cells.pooled or self._keep == "regions"
+
+    def choose(self, kept: str | None) -> DataBaselineCorrelation:
         """Return the estimator on its cheaper side.
 
         Parameters
         ----------
-        kept : bool, optional
+        kept : str, optional
             The choice of an earlier run, since in float32 the bits of a result depend on it; default: measure.
 
         Returns
         -------
         DataBaselineCorrelation
         """
-        by_latents = choose_latents(self.problem, str(self.options.extra.get("side", "auto")), kept)
-        return replace(self, by_latents=by_latents)
+        return replace(self, side=choose_side(self.problem, str(self.options.extra.get("side", "auto")), kept))
 
     def plan(self, state: PairState | None) -> Work | None:
-        """Return the replicates to add."""
-        done = 0 if state is None else len(state.moments.block)
-        spent = 0.0 if state is None else float(state.moments.weight.sum()) / self.problem.n_samples
+        """Return the replicates to add, after the control variate of the samples where that is needed."""
+        done = 0 if state is None else state.finished
+        spent = 0.0 if state is None else float(state.within.weight[0]) / self.problem.n_samples
         points = self._points_wanted(state, spent) - spent
         if points <= 1e-9:
             return None
         replicates = max(MIN_REPLICATES, math.ceil(points - 1e-9))
         bounds = tuple(self.problem.block_bounds())
         design = PairDesign(bounds, self.problem.seed, done, replicates, points / replicates)
-        unit = partial(
-            pair_unit, self.problem, design, self._pilot[0], self.scores.resolved, by_latents=self.by_latents
-        )
-        return Work(design.n_units, unit, PairState, f"pairs-{done:06d}")
+        pairs = partial(pair_unit, self.problem, design, self._pilot[0], self._keep, side=SIDES[self.side])
+        label = f"pairs-{done:06d}"
+        if state is not None or not self._has_control:
+            return Work(design.n_units, pairs, PairState, label)
+        control = partial(control_unit, self.problem, self._pilot[0], self._weight, self._keep, len(bounds))
+        return Work(len(bounds) + design.n_units, partial(_either, len(bounds), control, pairs), PairState, label)
 
     def _points_wanted(self, state: PairState | None, spent: float) -> float:
         if self.options.points is not None:
@@ -135,39 +159,64 @@ class DataBaselineCorrelation:
             message = explain("the pairs estimator", "no work done", "at least one unit", "run its plan")
             raise DataError(message)
         estimate, gap, gap_error = self._estimate(state)
-        return Outcome(estimate, gap, gap_error, state.evaluations + self._pilot[1])
+        whole, regions = estimate.split(self.problem.cells)
+        return Outcome(whole, gap, gap_error, state.evaluations + self._pilot[1], regions=regions)
+
+    def _expected(self, state: PairState) -> Array:
+        """Return the covariance of the control variate with the responses, (target, cell)."""
+        cells = self.problem.cells
+        if cells.pooled:
+            return np.asarray(state.control.covariance(0)[0])
+        return cells.extended(self.pilot * self.scores.input_response)
 
     def _estimate(self, state: PairState) -> tuple[MapEstimate, Array, Array]:
         scores, n = self.scores, self.problem.n_samples
         factor = scores.scale[:, None] * (n - 1) / n
-        moments, pooled = state.moments, state.moments.pooled()
-        expected = scores.scale[:, None] * self.pilot * scores.input_response
-        raw = factor * pooled.mean_map[0] + expected
-        shares = closing_shares(pooled.scalar_map[0, :, 0], np.abs(raw))
-        replicates = factor * moments.mean_map + expected
-        sums = MapEstimate(raw.sum(axis=1)[:, None], replicates.sum(axis=2)[..., None], moments.weight)
-        score = np.nan_to_num(scores.score)
+        within, between, parts = state.within, state.between, self.problem.cells.partitions
+        expected = scores.scale[:, None] * self._expected(state)
+        raw = factor * within.mean_map[0] + expected
+        shares = closing_shares(within.scalar_map[0, :, 0], np.abs(raw), parts)
+        gap = raw[:, parts[0]].sum(axis=1) - scores.score
+        # of the closed map: v - share * s, whose variance over replicates follows from their second moments
+        degrees = max(state.finished - 1, 1)
+        total, both = between.scalars[0, :, 0], between.scalar_map[0, :, 0]
+        spread = between.map[0] - 2 * shares * both + shares**2 * total
+        variance = factor**2 * np.maximum(spread, 0.0) / between.weight[0] / degrees
+        gap_error = factor[:, 0] * np.sqrt(total[:, 0] / between.weight[0] / degrees)
         estimate = MapEstimate(
-            close(raw, shares, score),
-            close(replicates, shares, np.broadcast_to(score, replicates.shape[:2])),
-            moments.weight,
-            self._without_group(state, shares),
+            close(raw, shares, np.nan_to_num(scores.score), parts),
+            without_group=self._without_group(state, shares),
+            spread=variance,
+            n_replicates=state.finished,
         )
-        return estimate, raw.sum(axis=1) - scores.score, sums.estimator_error()[:, 0]
+        return estimate, gap, gap_error
 
     def _without_group(self, state: PairState, shares: Array) -> Array | None:
         """Return the map without each group in turn: without every pair that touches it."""
-        if not self.scores.resolved:
+        if self._keep == "none":
             return None
-        rest = self.scores.without_group
+        rest, n_kept = self.scores.without_group, state.touching.shape[-1]
+        shape = (len(rest.weight), *state.touching.shape[1:])
         # with few points a group may be touched by no pair at all
-        rows = np.searchsorted(self.scores.moments.block, state.group)
-        touching, touching_weight = np.zeros((len(rest.weight), *state.touching.shape[1:])), np.zeros(len(rest.weight))
+        rows = np.searchsorted(self.scores.groups.block, state.group)
+        touching, touching_weight = np.zeros(shape), np.zeros(len(rest.weight))
         touching[rows], touching_weight[rows] = state.touching, state.touching_weight
-        weight = float(state.moments.weight.sum())
-        total = np.einsum("b,bkc->kc", state.moments.weight, state.moments.mean_map)
+        weight = float(state.within.weight[0])
+        total = weight * state.within.mean_map[0][:, shares.shape[1] - n_kept :]
         kept = (total - touching) / (weight - touching_weight)[:, None, None]
         factor = ((rest.weight - 1) / rest.weight)[:, None, None]
         scale = correlation_scale(rest)[:, :, None]
-        raw = scale * (factor * kept + self.pilot * rest.covariance(0))
-        return close(raw, shares, correlation(rest))
+        if self._has_control:
+            expected = leave_one_out(state.control_group).covariance(0)
+        else:
+            expected = self.problem.cells.extended(self.pilot * rest.covariance(0))
+        first = shares.shape[1] - n_kept
+        parts = [slice(p.start - first, p.stop - first) for p in self.problem.cells.partitions if p.start >= first]
+        return close(scale * (factor * kept + expected), shares[:, first:], correlation(rest), parts)
+
+
+def _either(
+    n_first: int, first: Callable[[int], PairState], second: Callable[[int], PairState], index: int
+) -> PairState:
+    """Compute a unit of the first kind of work, or of the second behind it."""
+    return first(index) if index < n_first else second(index - n_first)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from igc.attribution.baselines import shared_baselines
+from igc.attribution.cells import Cells
 from igc.attribution.correlation.closure import close, closing_shares
 from igc.attribution.estimate import MapEstimate
 from igc.attribution.gradients import Inputs, Outputs
@@ -30,12 +32,13 @@ class _TwoRules:
     """Integrated Gradients by a rule, followed by its difference to the coarser rule."""
 
     method: IntegratedGradients
+    cells: Cells
 
     def evaluations(self, n_samples: int) -> int:
         return self.method.evaluations(n_samples)
 
     def attribute(self, outputs: Outputs, inputs: Inputs, rows: Rows) -> Tensor:
-        fine, coarse = self.method.attribute_twice(outputs, inputs)
+        fine, coarse = (self.cells.pool(maps) for maps in self.method.attribute_twice(outputs, inputs))
         return torch.cat([fine, fine - coarse], dim=2)
 
 
@@ -58,13 +61,13 @@ class SharedBaselineCorrelation:
         baselines = shared_baselines(self.options.baselines, self.problem, self.scores)
         tolerance = self.options.tolerance or QUADRATURE_TOLERANCE
         rule = choose_quadrature(self.problem, baselines, self.options.points, tolerance)
-        return _TwoRules(IntegratedGradients(baselines, rule, self.problem.batch_size))
+        return _TwoRules(IntegratedGradients(baselines, rule, self.problem.batch_size), self.problem.cells)
 
     def plan(self, state: Moments | None) -> Work | None:
         """Return one pass over the samples."""
         if state is not None:
             return None
-        unit = partial(summary_unit, self.problem, self._method, self.scores.resolved)
+        unit = partial(summary_unit, replace(self.problem, pooling=None), self._method, self.scores.resolved)
         return Work(len(self.problem.block_bounds()), unit, Moments, "paths")
 
     def precision(self, state: Moments) -> float | None:
@@ -78,24 +81,27 @@ class SharedBaselineCorrelation:
         moments = state if state is not None else Moments.empty(1, 1, 2, 2)
         pooled = moments.pooled()
         fine, difference = np.split(np.nan_to_num(SUMMARIES["covariance"](pooled)[0]), 2, axis=1)
-        shares = closing_shares(difference**2, fine**2)
+        cells = self.problem.cells
+        parts = cells.partitions if cells.pooled else [slice(None)]
+        shares = closing_shares(difference**2, fine**2, parts)
         mean = np.split(pooled.mean_map[0], 2, axis=1)[0]
         deviation = np.split(np.sqrt(pooled.map_variance()[0]), 2, axis=1)[0]
-        gap = fine.sum(axis=1) - self.scores.score
+        gap = fine[:, parts[0]].sum(axis=1) - self.scores.score
+        closed = close(fine, shares, np.nan_to_num(self.scores.score), parts)
+        estimate, regions = MapEstimate(closed, without_group=self._without_group(moments, shares, parts)).split(cells)
+        maps = {"mean": mean, "standard_deviation": deviation, "quadrature_error": np.abs(difference)}
         return Outcome(
-            MapEstimate(
-                close(fine, shares, np.nan_to_num(self.scores.score)),
-                without_group=self._without_group(moments, shares),
-            ),
+            estimate,
             completeness_error=gap,
             completeness_standard_error=np.zeros_like(gap),
             evaluations=self._method.evaluations(self.problem.n_samples),
-            maps={"mean": mean, "standard_deviation": deviation, "quadrature_error": np.abs(difference)},
+            maps={name: values[:, : cells.n_map] for name, values in maps.items()},
+            regions=regions,
         )
 
-    def _without_group(self, moments: Moments, shares: Array) -> Array | None:
+    def _without_group(self, moments: Moments, shares: Array, parts: Sequence[slice]) -> Array | None:
         if len(moments.block) < 2:
             return None
         rest = leave_one_out(moments)
         fine = np.split(np.nan_to_num(SUMMARIES["covariance"](rest)), 2, axis=2)[0]
-        return close(fine, shares, correlation(rest))
+        return close(fine, shares, correlation(rest), parts)

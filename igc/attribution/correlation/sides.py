@@ -1,4 +1,8 @@
-"""The cheap side of a gradient: of every output, or of the few latents that a linear last layer reads."""
+"""The cheap side of a derivative: of outputs or of the few latents that a linear last layer reads, reverse or forward.
+
+Reverse mode takes one product an output (two with one-hot responses) or latent, and gives maps of components. Forward
+mode takes one product a cell and gives all outputs at once: the cheaper one where only few sums are wanted.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +12,29 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
-from igc.attribution.gradients import flatten, vector_jacobian
+from igc.attribution.cells import Cells
+from igc.attribution.correlation.pairs import Side, one_hot
+from igc.attribution.forward_mode import cell_derivatives, has_forward_mode
+from igc.attribution.gradients import Inputs, flatten, vector_jacobian
 from igc.attribution.problem import Problem
 from igc.attribution.readout import Readout, find_readout
 from igc.errors import MethodError, explain
 from igc.stats.moments import Array
 
-__all__ = ["choose_latents", "readout_weight"]
+__all__ = ["SIDES", "choose_side", "readout_weight"]
 
-SIDES = ("auto", "outputs", "latents")
-PROBE_SAMPLES, PROBE_TARGETS = 64, 32
+SIDES = {
+    "outputs": Side(),
+    "latents": Side(latents=True),
+    "cells": Side(forward=True),
+    "cells of latents": Side(latents=True, forward=True),
+}
+"""What derivatives can be taken of; those of cells are in forward mode, and need pooling."""
+
+PROBE_SAMPLES, PROBE_TARGETS, PROBE_HEADS = 64, 32, 16
+PROBE_CELLS = 8
 
 
 def _readout(problem: Problem) -> Readout | None:
@@ -34,61 +50,112 @@ def readout_weight(problem: Problem) -> Array:
     return np.asarray(readout.weight.detach().double().cpu().numpy())
 
 
-def choose_latents(problem: Problem, side: str, kept: bool | None = None) -> bool:
-    """Say whether to take gradients of latents.
+def choose_side(problem: Problem, side: str, kept: str | None = None) -> str:
+    """Say of what to take derivatives.
 
     Parameters
     ----------
     problem : Problem
         The attribution to be made.
     side : str
-        "outputs" or "latents" to force it; "auto" measures the cost of a product and of the matrix product.
-    kept : bool, optional
+        A key of :data:`SIDES` to force it; "auto" measures the cost of each that is possible.
+    kept : str, optional
         An earlier choice of "auto".
 
     Returns
     -------
-    bool
+    str
+        A key of :data:`SIDES`.
 
     Raises
     ------
     MethodError
-        If the side is unknown, or the model has no linear last layer and "latents" is asked for.
+        If the side is unknown or not possible for the model.
     """
-    if side not in SIDES:
-        raise MethodError(explain("side", repr(side), ", ".join(SIDES), "choose one of them"))
-    if side == "latents":
-        return bool(readout_weight(problem).size)
-    if side == "outputs" or kept is not None:
-        return bool(kept) and side == "auto"
-    readout = _readout(problem)
-    if readout is None:
-        return False
-    rows = np.unique(np.linspace(0, problem.n_samples - 1, PROBE_SAMPLES).round().astype(np.int64))
+    if side not in ("auto", *SIDES):
+        raise MethodError(explain("side", repr(side), ", ".join(("auto", *SIDES)), "choose one of them"))
+    if side != "auto":
+        return _checked(problem, side)
+    if kept in SIDES:
+        return kept
+    costs = _costs(problem)
+    return min(costs, key=lambda name: costs[name])
+
+
+def _probe(problem: Problem) -> npt.NDArray[np.int64]:
+    last = problem.n_samples - 1
+    return np.unique(np.linspace(0, last, PROBE_SAMPLES).round().astype(np.int64))
+
+
+def _checked(problem: Problem, side: str) -> str:
+    """Refuse a side that is not possible."""
+    if SIDES[side].latents:
+        readout_weight(problem)
+    if SIDES[side].forward:
+        if not problem.cells.pooled:
+            allowed = "pooling, so that few sums are wanted"
+            raise MethodError(explain("side", repr(side), allowed, "give pool, or choose 'outputs'"))
+        points = problem.load(_probe(problem)[:2])[0]
+        if not has_forward_mode(problem.outputs, points):
+            allowed = "a model whose operations have a forward mode"
+            raise MethodError(explain("side", repr(side), allowed, "choose 'outputs' or 'latents'"))
+    return side
+
+
+def _costs(problem: Problem) -> dict[str, float]:
+    """Measure the seconds of a micro-batch on every side that is possible; no need to where there is one only."""
+    readout, cells, rows = _readout(problem), problem.cells, _probe(problem)
     responses = problem.source.read_responses(rows)
-    n_targets, n_latents = readout.weight.shape
-    one_hot = bool(np.all((responses == 0) | (responses == 1)) and np.all(responses.sum(axis=1) == 1))
-    products = min(2, n_targets) if one_hot else n_targets
-    if products <= n_latents:
-        return False
-    gradient, matrix = _costs(problem, readout, rows)
-    return n_latents * gradient + n_targets * matrix < products * gradient
+    n_targets = responses.shape[1]
+    products = min(2, n_targets) if one_hot(responses) else n_targets
+    n_latents = readout.weight.shape[1] if readout is not None else products
+    latents = readout is not None and products > n_latents
+    forward = cells.pooled and products > 1
+    if not latents and not forward:
+        return {"outputs": 0.0}
+    points = problem.load(rows)[0]
+    gradient = _gradient_seconds(problem.outputs, points)
+    width = cells.total if cells.pooled else problem.n_components
+    costs = {"outputs": products * gradient}
+    if latents and readout is not None:
+        reading = n_targets * n_latents * _matrix_seconds(points, width)
+        costs["latents"] = n_latents * _gradient_seconds(readout.latents, points) + reading
+    if forward and has_forward_mode(problem.outputs, tuple(x[:2] for x in points)):
+        costs["cells"] = _forward_seconds(problem.outputs, points, problem, n_targets)
+        if readout is not None:
+            reading = n_targets * n_latents * _matrix_seconds(points, width)
+            costs["cells of latents"] = _forward_seconds(readout.latents, points, problem, n_latents) + reading
+    return costs
 
 
-def _costs(problem: Problem, readout: Readout, rows: npt.NDArray[np.int64]) -> tuple[float, float]:
-    """Measure the seconds of one vector-Jacobian product, and of the matrix product for one target."""
-    points = tuple(x.requires_grad_() for x in problem.load(rows)[0])
+def _gradient_seconds(evaluate: Callable[[Inputs], Tensor], points: Inputs) -> float:
+    """Measure one vector-Jacobian product."""
+    leaves = tuple(x.detach().clone().requires_grad_() for x in points)
     with torch.enable_grad():
-        latents = readout.latents(points)
-    ones = torch.ones(len(rows), dtype=latents.dtype, device=latents.device)
-    maps = torch.zeros((len(rows), 16, flatten(points).shape[1]), dtype=latents.dtype, device=latents.device)
-    weights = torch.zeros((len(rows), PROBE_TARGETS, 16), dtype=latents.dtype, device=latents.device)
-    gradient = _seconds(lambda: vector_jacobian(latents[:, 0], ones, points, keep=True))
-    matrix = _seconds(lambda: torch.bmm(weights, maps).sum(dim=0))
-    return gradient, matrix * latents.shape[1] / 16 / PROBE_TARGETS
+        outputs = evaluate(leaves)
+    ones = torch.ones(len(outputs), dtype=outputs.dtype, device=outputs.device)
+    return _seconds(lambda: vector_jacobian(outputs[:, 0], ones, leaves, keep=True))
 
 
-def _seconds(run: Callable[[], torch.Tensor]) -> float:
+def _matrix_seconds(points: Inputs, width: int) -> float:
+    """Measure reading one latent's map into one target's, for all pairs of a micro-batch."""
+    n = len(points[0])
+    maps = points[0].new_zeros((n * PROBE_HEADS, width))
+    weights = points[0].new_zeros((PROBE_TARGETS, n * PROBE_HEADS))
+    return _seconds(lambda: weights @ maps) / (PROBE_HEADS * PROBE_TARGETS)
+
+
+def _forward_seconds(evaluate: Callable[[Inputs], Tensor], points: Inputs, problem: Problem, n_heads: int) -> float:
+    """Measure the derivatives along all cells, from those along a few."""
+    cells = problem.cells
+    few = Cells(cells.n_components, cells.matrix[:PROBE_CELLS], (), min(PROBE_CELLS, cells.matrix.shape[0]))
+    pilot = points[0].new_zeros((n_heads, cells.n_components))
+    direction = flatten(points)
+    seconds = _seconds(lambda: cell_derivatives(evaluate, points, direction, pilot, few))
+    return seconds * float(cells.matrix.shape[0] / few.matrix.shape[0])
+
+
+def _seconds(run: Callable[[], Tensor]) -> float:
     """Return the shortest of three runs, after one that warms up."""
     times = []
     for _ in range(4):

@@ -1,0 +1,230 @@
+"""Running sums over a unit's pairs on the device, and the ways to add a micro-batch to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from igc.attribution.cells import Cells
+from igc.attribution.gradients import Inputs, vector_jacobian
+
+__all__ = ["Keep", "PairBatch", "PairSums", "add_dense", "add_heads", "add_sparse", "latent_maps"]
+
+Keep = Literal["all", "regions", "none"]
+"""Of which cells the sums of every group are kept."""
+
+LATENT_BYTES = 64 << 20
+"""Maps of latents, and of a block of targets, are held for so many pairs at a time that they fit into this."""
+COVARIANCE_STEP = 8
+
+
+@dataclass(frozen=True)
+class PairBatch:
+    """A micro-batch of pairs on the device.
+
+    Attributes
+    ----------
+    points : tuple of torch.Tensor
+        Where gradients are taken.
+    outputs : torch.Tensor (pair, output)
+        Of the model, or its latents, at the points; of no output in forward mode.
+    difference : torch.Tensor (pair, component)
+        x_n - x_m.
+    groups : tuple of torch.Tensor (pair,)
+        Group of left and of right (-1: the same, not counted again).
+    """
+
+    points: Inputs
+    outputs: Tensor
+    difference: Tensor
+    groups: tuple[Tensor, Tensor]
+
+
+@dataclass
+class PairSums:
+    """Running sums of a unit: float64 across micro-batches, the model's precision within one.
+
+    Few pairs of a unit touch the same group, so these sums keep the model's precision until the unit ends.
+    """
+
+    cells: Cells
+    summing: Callable[[Tensor], Tensor] | None
+    keep: Keep
+    one: Tensor  # (target,) of s
+    square: Tensor  # (target,) of s^2
+    map: Tensor  # (target, cell) of v
+    cross: Tensor  # (target, cell) of s v
+    touching: Tensor  # (group * target, cell)
+
+    @classmethod
+    def zeros(cls, cells: Cells, keep: Keep, n_targets: int, n_groups: int, like: Tensor) -> PairSums:
+        """Return the sums of no pair; without pooling, sums over regions are added when the unit ends."""
+
+        def zeros(*shape: int) -> Tensor:
+            return torch.zeros(shape, dtype=torch.float64, device=like.device)
+
+        width = cells.total if cells.pooled else cells.n_components
+        touching = {"all": width, "regions": cells.n_regions, "none": 0}[keep]
+        k = n_targets
+        needed = cells.pooled or keep == "regions"
+        return cls(
+            cells,
+            cells.summing(like) if needed else None,
+            keep,
+            *(zeros(k), zeros(k), zeros(k, width), zeros(k, width)),
+            like.new_zeros((n_groups if touching else 0) * k, touching),
+        )
+
+    def pooled(self, values: Tensor) -> Tensor:
+        """Sum maps of components (pair, component) into cells, with pooling."""
+        return self.summing(values) if self.cells.pooled and self.summing is not None else values
+
+    def add_pairs(self, rows: slice | int, total: Tensor, values: Tensor) -> None:
+        """Add the maps of pairs (pair, cell), all for one target, with their sums over components (pair,)."""
+        self.one[rows] += total.double().sum()
+        self.square[rows] += total.double().square().sum()
+        both = torch.stack([torch.ones_like(total), total]) @ values
+        self.map[rows] += both[0].double()
+        self.cross[rows] += both[1].double()
+
+    def scatter(self, values: Tensor, targets: Tensor | int, groups: tuple[Tensor, Tensor]) -> None:
+        """Add each pair's map to the groups of its members."""
+        if not len(self.touching):
+            return
+        if self.keep == "regions":
+            n_map = self.cells.n_map
+            values = values[:, n_map:] if self.cells.pooled or self.summing is None else self.summing(values)
+        n_targets = len(self.one)
+        for group in groups:
+            if bool((group < 0).any()):
+                counted = group >= 0
+                where = (group * n_targets + targets)[counted]
+                self.touching.index_add_(0, where, values[counted])
+            else:
+                self.touching.index_add_(0, group * n_targets + targets, values)
+
+
+def _contribution(
+    sums: PairSums, batch: PairBatch, column: Tensor, half: Tensor, pilot: Tensor, *, keep: bool
+) -> tuple[Tensor, Tensor]:
+    """Return v of every pair for one output a pair, (pair, cell), and its sum (pair,): one vector-Jacobian product."""
+    gradient = vector_jacobian(column, half, batch.points, keep=keep)
+    values = gradient.sub_(half[:, None] * pilot).mul_(batch.difference)
+    return sums.pooled(values), values.sum(dim=1)
+
+
+def add_dense(sums: PairSums, batch: PairBatch, half: Tensor, pilot: Tensor) -> None:
+    """One product a target, for responses without structure.
+
+    Parameters
+    ----------
+    sums : PairSums
+        To add to.
+    batch : PairBatch
+        The pairs.
+    half : torch.Tensor (pair, target)
+        Half the difference of the responses.
+    pilot : torch.Tensor (target, component)
+        Gradient of the control variate.
+    """
+    for k in range(half.shape[1]):
+        column, last = batch.outputs[:, k], k == half.shape[1] - 1
+        values, total = _contribution(sums, batch, column, half[:, k], pilot[k], keep=not last)
+        sums.add_pairs(k, total, values)
+        sums.scatter(values, k, batch.groups)
+
+
+def add_sparse(sums: PairSums, batch: PairBatch, half: Tensor, pilot: Tensor) -> None:
+    """Two products a point, where a response is one-hot: only the classes of the two samples differ.
+
+    Parameters
+    ----------
+    sums, batch, half, pilot
+        As for :func:`add_dense`.
+    """
+    for step, classes in enumerate((half.argmax(dim=1), half.argmin(dim=1))):
+        amount = half.gather(1, classes[:, None])[:, 0]
+        column = batch.outputs.gather(1, classes[:, None])[:, 0]
+        values, total = _contribution(sums, batch, column, amount, pilot[classes], keep=step == 0)
+        members = torch.nn.functional.one_hot(classes, half.shape[1]).to(values.dtype).T
+        sums.one += members.double() @ total.double()
+        sums.square += members.double() @ total.double().square()
+        sums.map += (members @ values).double()
+        sums.cross += ((members * total) @ values).double()
+        sums.scatter(values, classes, batch.groups)
+
+
+def latent_maps(sums: PairSums, batch: PairBatch, pilot: Tensor) -> Tensor:
+    """Return gradient minus pilot times difference for every latent, (pair, latent, cell): one product a latent."""
+    n, n_latents = batch.outputs.shape
+    ones = torch.ones(n, dtype=pilot.dtype, device=pilot.device)
+    width = sums.map.shape[1]
+    maps = torch.empty((n, n_latents, width), dtype=pilot.dtype, device=pilot.device)
+    for z in range(n_latents):
+        maps[:, z] = _contribution(sums, batch, batch.outputs[:, z], ones, pilot[z], keep=z < n_latents - 1)[0]
+    return maps
+
+
+def add_heads(sums: PairSums, batch: PairBatch, half: Tensor, maps: Tensor, weight: Tensor | None) -> None:
+    """Add maps that are known for every output or latent.
+
+    Parameters
+    ----------
+    sums, batch, half
+        As for :func:`add_dense`.
+    maps : torch.Tensor (pair, head, cell)
+        Gradient minus pilot times difference of every head.
+    weight : torch.Tensor (target, head), optional
+        How targets read the heads; None: heads are the targets.
+    """
+    n, n_targets = half.shape
+    read = _read_out_resolved if len(sums.touching) or weight is None else _read_out
+    step = max(1, LATENT_BYTES // (n * max(maps.shape[1:]) * maps.element_size()))
+    whole = sums.cells.partitions[0]
+    for first in range(0, n_targets, step):
+        chosen = slice(first, first + step)
+        if weight is None:
+            _add_resolved(sums, batch, chosen, half[:, chosen, None] * maps[:, chosen], whole)
+        else:
+            read(sums, batch, chosen, half[:, chosen, None] * weight[chosen], maps, whole)
+
+
+def _read_out(sums: PairSums, batch: PairBatch, chosen: slice, mixing: Tensor, maps: Tensor, whole: slice) -> None:
+    """Sum over pairs and latents in one matrix product; the covariance with the sum is taken of every eighth pair.
+
+    That covariance only says where the gap to the score is taken up, and any shares that add to 1 close the map.
+    """
+    n, n_latents, n_cells = maps.shape
+    flat = maps.reshape(n * n_latents, n_cells)
+    total = torch.einsum("nkz,nz->nk", mixing, maps[:, :, whole].sum(dim=2))
+    product = (mixing.transpose(0, 1).reshape(-1, n * n_latents) @ flat).double()
+    some = slice(None, None, COVARIANCE_STEP)
+    m = len(total[some])
+    weighted = torch.einsum("nkz,nzd->kd", mixing[some] * total[some, :, None], maps[some]).double()
+    one, part = total.double().sum(dim=0), total[some].double().sum(dim=0)
+    sums.one[chosen] += one
+    sums.square[chosen] += total.double().square().sum(dim=0)
+    sums.map[chosen] += product
+    sums.cross[chosen] += weighted * (n / m) + (one - part * (n / m))[:, None] * product / n
+
+
+def _read_out_resolved(
+    sums: PairSums, batch: PairBatch, chosen: slice, mixing: Tensor, maps: Tensor, whole: slice
+) -> None:
+    """Make the map of every pair and target, to be summed by group too."""
+    _add_resolved(sums, batch, chosen, torch.bmm(mixing, maps), whole)
+
+
+def _add_resolved(sums: PairSums, batch: PairBatch, chosen: slice, values: Tensor, whole: slice) -> None:
+    """Add maps (pair, target, cell) of some targets."""
+    total = values[:, :, whole].sum(dim=2)
+    sums.one[chosen] += total.double().sum(dim=0)
+    sums.square[chosen] += total.double().square().sum(dim=0)
+    sums.map[chosen] += values.sum(dim=0).double()
+    sums.cross[chosen] += torch.einsum("nk,nkd->kd", total, values).double()
+    for k in range(values.shape[1]):
+        sums.scatter(values[:, k], chosen.start + k, batch.groups)

@@ -1,0 +1,93 @@
+"""Forward mode: derivatives of all outputs along few directions, one Jacobian-vector product a direction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from igc.attribution.cells import Cells
+from igc.attribution.gradients import Inputs
+
+__all__ = ["cell_derivatives", "has_forward_mode"]
+
+TANGENT_BYTES = 64 << 20
+"""So many bytes of directions are pushed through the model at a time."""
+
+
+def _unflatten(flat: Tensor, like: Inputs) -> Inputs:
+    """Split (direction, pair, component) into one tensor (direction, pair, ...) an input."""
+    sizes = [x[0].numel() for x in like]
+    parts = torch.split(flat, sizes, dim=-1)
+    return tuple(part.reshape(*part.shape[:2], *x.shape[1:]) for part, x in zip(parts, like, strict=True))
+
+
+def cell_derivatives(
+    evaluate: Callable[[Inputs], Tensor], points: Inputs, difference: Tensor, pilot: Tensor, cells: Cells
+) -> Tensor:
+    """Return the sum over each cell of (gradient minus pilot) times difference, for every output.
+
+    Parameters
+    ----------
+    evaluate : callable
+        Maps the inputs to outputs (pair, output).
+    points : tuple of torch.Tensor (pair, ...)
+        Where.
+    difference : torch.Tensor (pair, component)
+        The direction; each cell takes its components of it.
+    pilot : torch.Tensor (output, component)
+        Gradient of the control variate.
+    cells : Cells
+        With pooling: the sums to make.
+
+    Returns
+    -------
+    torch.Tensor (pair, output, cell)
+    """
+    n_cells, (n, d) = cells.matrix.shape[0], difference.shape
+    step = max(1, TANGENT_BYTES // max(1, n * d * difference.element_size()))
+
+    def push(*tangents: Tensor) -> Tensor:
+        result: Tensor = torch.func.jvp(lambda *x: evaluate(x), points, tangents)[1]
+        return result
+
+    parts = []
+    with torch.no_grad():
+        for first in range(0, n_cells, step):
+            chosen = range(first, min(first + step, n_cells))
+            tangents = difference.new_zeros((len(chosen), n, d))
+            control = difference.new_empty((len(chosen), n, len(pilot)))
+            for row, cell in enumerate(chosen):
+                members = torch.as_tensor(cells.members(cell), device=difference.device)
+                part = difference[:, members]
+                tangents[row][:, members] = part
+                control[row] = part @ pilot[:, members].T
+            parts.append(torch.vmap(push)(*_unflatten(tangents, points)) - control)
+        return torch.cat(parts).permute(1, 2, 0)
+
+
+def has_forward_mode(evaluate: Callable[[Inputs], Tensor], points: Inputs) -> bool:
+    """Say whether every operation of a model has a forward mode that agrees with its reverse mode on a few points."""
+
+    def push(*tangents: Tensor) -> Tensor:
+        result: Tensor = torch.func.jvp(lambda *x: evaluate(x), points, tangents)[1]
+        return result
+
+    try:
+        with torch.no_grad():
+            forward = torch.vmap(push)(*(x[None] for x in points))[0]
+    except (RuntimeError, NotImplementedError):
+        return False
+    leaves = tuple(x.detach().clone().requires_grad_() for x in points)
+    with torch.enable_grad():
+        values = evaluate(leaves)
+    for k in range(min(values.shape[1], 4)):
+        gradients = torch.autograd.grad(values[:, k].sum(), leaves, retain_graph=True, allow_unused=True)
+        reverse = sum(
+            (g * x).reshape(len(x), -1).sum(dim=1) for g, x in zip(gradients, points, strict=True) if g is not None
+        )
+        scale = float(values[:, k].detach().abs().max()) + 1e-12
+        if not torch.allclose(forward[:, k], torch.as_tensor(reverse).to(forward), atol=1e-3 * scale, rtol=1e-3):
+            return False
+    return True

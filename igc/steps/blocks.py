@@ -1,0 +1,165 @@
+"""Blocks of targets: where there are so many that their maps would not fit into memory, one block after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from igc.attribution.correlation.null import NullMap
+from igc.attribution.estimate import MapEstimate
+from igc.attribution.problem import Problem, Rows, SampleSource
+from igc.attribution.protocols import Outcome
+from igc.attribution.scores import Scores
+from igc.stats.moments import Array, Moments
+
+__all__ = ["BLOCK_BYTES", "TargetSource", "join_blocks", "of_targets", "target_blocks", "without_maps"]
+
+BLOCK_BYTES = 1 << 30
+"""What one block of targets may take in memory while its maps are made."""
+CELL_BYTES = 200
+"""Bytes a target and cell: scores, sums of a unit and of all units, their spread, and two unfinished replicates."""
+
+
+@dataclass(frozen=True)
+class TargetSource:
+    """Samples with some of their responses.
+
+    Attributes
+    ----------
+    source : SampleSource
+        The samples.
+    targets : slice
+        Which responses.
+    """
+
+    source: SampleSource
+    targets: slice
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples."""
+        return self.source.n_samples
+
+    @property
+    def input_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shape of each input of one sample."""
+        return self.source.input_shapes
+
+    def read(self, rows: Rows) -> tuple[tuple[npt.NDArray[Any], ...], npt.NDArray[Any]]:
+        """Return the inputs (row, ...) and the chosen responses (row, target)."""
+        inputs, responses = self.source.read(rows)
+        return inputs, responses[:, self.targets]
+
+    def read_responses(self, rows: Rows) -> npt.NDArray[Any]:
+        """Return the chosen responses (row, target)."""
+        return self.source.read_responses(rows)[:, self.targets]
+
+
+def target_blocks(problem: Problem, n_targets: int) -> list[slice]:
+    """Cut targets into blocks of similar size that fit into memory.
+
+    Parameters
+    ----------
+    problem : Problem
+        The attribution to be made.
+    n_targets : int
+        Number of targets.
+
+    Returns
+    -------
+    list of slice
+    """
+    most = max(1, BLOCK_BYTES // (CELL_BYTES * max(1, problem.cells.total)))
+    count = -(-n_targets // most)
+    edges = [n_targets * i // count for i in range(count + 1)]
+    return [slice(a, b) for a, b in pairwise(edges)]
+
+
+def of_targets(problem: Problem, block: slice, n_targets: int) -> Problem:
+    """Return the problem of a block of targets."""
+    chosen = problem.outputs.targets or tuple(range(n_targets))
+    outputs = replace(problem.outputs, targets=chosen[block])
+    return replace(problem, outputs=outputs, source=TargetSource(problem.source, block))
+
+
+def join_blocks(
+    parts: Sequence[tuple[Scores, Outcome, NullMap | None]],
+) -> tuple[Scores, Outcome, NullMap | None]:
+    """Put the results of blocks of targets one after the other.
+
+    Parameters
+    ----------
+    parts : sequence of (Scores, Outcome, NullMap or None)
+        One a block.
+
+    Returns
+    -------
+    Scores, Outcome, NullMap or None
+    """
+    scores = [part[0] for part in parts]
+    joined = Scores(_joined_moments([s.pooled for s in scores]), _joined_moments([s.groups for s in scores]))
+    outcomes = [part[1] for part in parts]
+    nulls = [part[2] for part in parts if part[2] is not None]
+    null = None
+    if len(nulls) == len(parts):
+        value = np.concatenate([n.value for n in nulls], axis=1)
+        null = replace(nulls[0], value=value, noise=np.concatenate([n.noise for n in nulls]))
+        null = replace(null, evaluations=sum(n.evaluations for n in nulls))
+    return joined, _joined_outcomes(outcomes), null
+
+
+def without_maps(scores: Scores) -> Scores:
+    """Drop the covariances with the inputs, which nothing needs once the maps of a block are made."""
+    return Scores(_scalars_only(scores.pooled), _scalars_only(scores.groups))
+
+
+def _scalars_only(moments: Moments) -> Moments:
+    dropped = {name: getattr(moments, name)[..., :0] for name in ("mean_map", "scalar_map", "map", "absolute_map")}
+    return replace(moments, **dropped)
+
+
+def _joined_moments(parts: Sequence[Moments]) -> Moments:
+    """Join along the axis of targets; a map that all targets share is that of the first."""
+    shared = parts[0].mean_map.shape[1] == 1 and parts[0].mean_scalars.shape[1] != 1
+    values: dict[str, Any] = {}
+    for item in fields(Moments):
+        arrays = [getattr(part, item.name) for part in parts]
+        single = item.name in ("block", "weight") or (shared and item.name in ("mean_map", "map", "absolute_map"))
+        values[item.name] = arrays[0] if single else np.concatenate(arrays, axis=1)
+    return Moments(**values)
+
+
+def _joined_outcomes(parts: Sequence[Outcome]) -> Outcome:
+    regions = [part.regions for part in parts if part.regions is not None]
+    return Outcome(
+        _joined_estimates([part.estimate for part in parts]),
+        _joined_optional([part.completeness_error for part in parts]),
+        _joined_optional([part.completeness_standard_error for part in parts]),
+        sum(part.evaluations for part in parts),
+        {name: np.concatenate([part.maps[name] for part in parts]) for name in parts[0].maps},
+        all(part.signed for part in parts),
+        _joined_estimates(regions) if len(regions) == len(parts) else None,
+    )
+
+
+def _joined_estimates(parts: Sequence[MapEstimate]) -> MapEstimate:
+    without = [part.without_group for part in parts]
+    width = min(0 if w is None else w.shape[-1] for w in without)
+    kept = [w[..., w.shape[-1] - width :] for w in without if w is not None] if width else None
+    return replace(
+        parts[0],
+        value=np.concatenate([part.value for part in parts]),
+        replicates=_joined_optional([part.replicates for part in parts], axis=1),
+        without_group=None if kept is None else np.concatenate(kept, axis=1),
+        spread=_joined_optional([part.spread for part in parts]),
+    )
+
+
+def _joined_optional(parts: Sequence[Array | None], axis: int = 0) -> Array | None:
+    found = [part for part in parts if part is not None]
+    return np.concatenate(found, axis=axis) if len(found) == len(parts) else None
