@@ -273,6 +273,8 @@ def attribute(
     chosen, configured = _study(settings, config, study)
     if chosen:
         block = _entry(chosen.methods, method, "--method", config or Path())
+        if block.examples is None:
+            block = block.model_copy(update={"examples": chosen.yardsticks.samples})
     else:
         block = parse_block(MethodSettings, settings or "")
     if block.method is None:

@@ -26,6 +26,7 @@ from igc.config import MethodSettings
 from igc.errors import MethodError, ShapeError, explain
 from igc.roi.sets import RoiSet, open_rois, parse_rois
 from igc.steps.assemble import FoldResult, assemble
+from igc.steps.examples import Examples, explain_examples
 from igc.steps.matching import check_match
 from igc.steps.nulls import NullSettings, plan_null
 from igc.steps.progress import Reporter
@@ -313,6 +314,7 @@ def attribute_files(
     check_match(model, samples, dataset, digests["samples_digest"], settings.output)
     key = digest(*digests.values(), settings.model_dump_json(), seed, code_digest())
     solved, blocks = [], []
+    examples, maps = Examples.of(dataset, settings.examples), []
     kept: list[Partials] = []
     with local_cluster(workers) as execution, Reporter(progress, f"{model.name} {entry.name}") as reporter:
         for fold in range(int(description["folds"])):
@@ -322,6 +324,8 @@ def attribute_files(
             run = Run(execution, states, reporter, share)
             solved.append(_solve_fold(problem, dataset, source.rows, settings, sets, run))
             blocks.append(problem.groups)
+            scores = None if solved[-1] is None else solved[-1][0]
+            maps.append(None if scores is None else explain_examples(examples, problem, scores, settings, sets, fold))
     results = [FoldResult(*parts) for parts in solved if parts is not None]
     if share is not None and checkpoint is not None:
         write_request(checkpoint, samples, model, settings, rois, seed)
@@ -336,10 +340,12 @@ def attribute_files(
         "seed": seed,
         "baselines": _described(settings.baselines),
         "groups_digest": digest(*(block.tolist() for block in blocks)),
+        "settings": settings.model_dump(mode="json"),
     }
     dims = tuple(str(dim) for dim in dataset["inputs"].dims[1:])
     names = [str(name) for name in dataset["target"].values]
     result = assemble(results, entry, (dataset["inputs"].shape[1:],), (dims,), names, sets, attributes, None)
+    result = examples.label(result, maps)
     result.attrs["seconds"] = time.perf_counter() - started
     save_result(result, output)
     for partial_states in kept:
