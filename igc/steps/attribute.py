@@ -27,6 +27,7 @@ from igc.errors import MethodError, ShapeError, explain
 from igc.roi.sets import RoiSet, open_rois, parse_rois
 from igc.steps.assemble import FoldResult, assemble
 from igc.steps.examples import Examples, explain_examples
+from igc.steps.execution import open_execution
 from igc.steps.matching import check_match
 from igc.steps.nulls import NullSettings, plan_null
 from igc.steps.progress import Reporter
@@ -40,7 +41,6 @@ from igc.steps.solving import (
     digest,
     frozen,
     input_dtype,
-    local_cluster,
     solve,
 )
 from igc.steps.sources import ArraySource, StoreSource, array_source, store_source
@@ -50,7 +50,7 @@ from igc.store.outputs import check_store
 from igc.store.results import save_result
 from igc.store.samples import open_samples
 from igc.store.weights import read_description
-from igc.streaming import Execution, Partials
+from igc.streaming import Partials
 
 __all__ = ["attribute", "attribute_files"]
 
@@ -112,8 +112,9 @@ def attribute(
         "auto" (a GPU where there is one), "cpu", "cuda" ...
     seed : int
         Seed of all draws.
-    client : distributed.Client, optional
-        Run on its workers; default: here.
+    client : distributed.Client, str or int, optional
+        Run on its workers; or the address of a running scheduler; or so many worker processes (1: here). Default: here,
+        and in as many processes as torch may use threads once what is left would take long. It changes no bit.
     checkpoint : str or Path, optional
         Folder in which finished partial states are kept, so that an interrupted call goes on.
     progress : bool
@@ -161,12 +162,12 @@ def attribute(
     )
     chosen_options = Options(baselines, points, tolerance, extra.pop("summary", None), with_features(extra, sets))
     problem = replace(problem, dtype=input_dtype(model, problem))
-    with frozen(model), Reporter(progress, method) as reporter:
+    with open_execution(client, chosen) as execution, frozen(model), Reporter(progress, method) as reporter:
         if isinstance(called, EmbeddedModel):
             check_embedding(problem, called, source)
         n_targets = check_targets(problem)
         key = "" if checkpoint is None else _array_key(model, source, problem, method, chosen_options, embedding)
-        run = Run(_execution(client), partial(_partials, checkpoint, key), reporter)
+        run = Run(execution, partial(_partials, checkpoint, key), reporter)
         null, n, order = null.in_order(source.order), source.n_samples, source.order
         request = plan_null(null, entry, chosen_options, sets, n_targets, n, labels, order)
         solved = solve(problem, entry, chosen_options, run, n_targets, request)
@@ -200,10 +201,6 @@ def _selected(
     return chosen, None if names is None else [names[k] for k in targets]
 
 
-def _execution(client: Any) -> Execution:
-    return Execution() if client is None else Execution("cluster", _n_workers(client), client)
-
-
 def _partials(checkpoint: str | Path | None, key: str, label: str) -> Partials | None:
     return None if checkpoint is None else Partials(checkpoint, digest(key, label))
 
@@ -220,10 +217,6 @@ def _in_space(
 
 def _described(baselines: Any) -> Any:
     return baselines if isinstance(baselines, (str, int, type(None))) else f"array {np.shape(baselines)}"
-
-
-def _n_workers(client: Any) -> int:
-    return max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
 
 
 def _array_key(
@@ -269,10 +262,11 @@ def attribute_files(
     seed: int = 0,
     device: str = "auto",
     checkpoint: Path | None = None,
-    workers: int = 1,
+    workers: int | None = None,
     progress: bool = True,
     share: tuple[int, int] | None = None,
     others: Sequence[Path] = (),
+    scheduler: str | None = None,
 ) -> None:
     """Attribute a stored model over the held-out samples of a store, fold by fold.
 
@@ -292,8 +286,9 @@ def attribute_files(
         As in :func:`attribute`.
     checkpoint : Path, optional
         Folder for partial states; emptied when the result is written.
-    workers : int
-        Worker processes on this machine; 1 computes here, with all threads.
+    workers : int, optional
+        Worker processes on this machine; 1 computes here. Default: here, and in as many processes as torch may use
+        threads once what is left would take long. It changes no bit.
     progress : bool
         Whether to show progress.
     share : (int, int), optional
@@ -301,6 +296,8 @@ def attribute_files(
         :func:`igc.steps.merge.merge` makes the result of all of them.
     others : sequence of Path
         Checkpoint folders of other shares.
+    scheduler : str, optional
+        Address of a running Dask scheduler, in place of ``workers``.
     """
     started = time.perf_counter()
     entry = find_method(settings.method or "igc")
@@ -316,7 +313,8 @@ def attribute_files(
     solved, blocks = [], []
     examples, maps = Examples.of(dataset, settings.examples), []
     kept: list[Partials] = []
-    with local_cluster(workers) as execution, Reporter(progress, f"{model.name} {entry.name}") as reporter:
+    title = f"{model.name} {entry.name}"
+    with open_execution(scheduler or workers, chosen) as execution, Reporter(progress, title) as reporter:
         for fold in range(int(description["folds"])):
             states = partial(_kept_partials, checkpoint, others, kept, key, fold)
             source = store_source(samples, fold, settings.samples)

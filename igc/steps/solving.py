@@ -37,7 +37,6 @@ __all__ = [
     "digest",
     "frozen",
     "input_dtype",
-    "local_cluster",
     "solve",
 ]
 
@@ -264,19 +263,3 @@ def check_targets(problem: Problem) -> int:
         seen = f"{n_outputs} outputs and {responses.shape[1]} responses"
         raise ShapeError(explain("targets", seen, "as many outputs as responses", "choose targets, or fix the model"))
     return int(n_outputs)
-
-
-@contextmanager
-def local_cluster(workers: int) -> Iterator[Execution]:
-    """Start worker processes of one thread each, where more than one is asked for."""
-    if workers <= 1:
-        yield Execution()
-        return
-    from distributed import Client, LocalCluster
-
-    with (
-        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
-        Client(cluster) as client,
-    ):
-        client.run(torch.set_num_threads, 1)
-        yield Execution("cluster", workers, client)
