@@ -122,6 +122,7 @@ CASES: list[tuple[str, str, list[str], list[str], list[str], dict[str, Any]]] = 
             "checkpoint": Path("partials"),
             "share": (2, 4),
             "workers": 2,
+            "scheduler": None,
             "progress": True,
         },
     ),
