@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,8 +10,10 @@ import numpy as np
 import torch
 
 from igc.attribution.estimate import MapEstimate
-from igc.attribution.problem import Problem
+from igc.attribution.permuted import NullRequest
+from igc.attribution.problem import Problem, Rows
 from igc.attribution.protocols import Outcome, SampleAttribution, Work
+from igc.attribution.region_sums import RegionSums, WatchedNull, permutes_responses
 from igc.attribution.scores import Scores
 from igc.errors import MethodError, explain
 from igc.stats.correlation import correlation_scale, leave_one_out
@@ -37,7 +40,13 @@ SUMMARIES = {"mean": _mean, "mean_absolute": _mean_absolute, "covariance": _cova
 NaN where either is constant)."""
 
 
-def summary_unit(problem: Problem, method: SampleAttribution, resolved: bool, unit: int) -> Moments:
+def summary_unit(
+    problem: Problem,
+    method: SampleAttribution,
+    resolved: bool,
+    unit: int,
+    watch: Callable[[Rows, Array, Array], None] | None = None,
+) -> Moments:
     """Compute the moments of response, prediction and map over one design block.
 
     Parameters
@@ -50,6 +59,8 @@ def summary_unit(problem: Problem, method: SampleAttribution, resolved: bool, un
         Whether to keep the groups apart.
     unit : int
         The design block.
+    watch : callable, optional
+        Is handed numbers (row,), maps (row, target, component) and predictions (row, target) of every batch.
 
     Returns
     -------
@@ -62,8 +73,11 @@ def summary_unit(problem: Problem, method: SampleAttribution, resolved: bool, un
     parts = []
     for batch in problem.batches(len(rows)):
         maps = method.attribute(problem.outputs, tuple(x[batch] for x in inputs), rows[batch])
+        values = maps.detach().to(torch.float64).cpu().numpy()
+        if watch is not None:
+            watch(rows[batch], values, scalars[batch, :, 1])
         groups = problem.groups[rows[batch]] if resolved else None
-        parts.append(Moments.of(scalars[batch], maps.detach().to(torch.float64).cpu().numpy(), groups))
+        parts.append(Moments.of(scalars[batch], values, groups))
     total = parts[0]
     for part in parts[1:]:
         total = total.merge(part)
@@ -102,6 +116,12 @@ class SampleSummary:
             return None
         unit = partial(summary_unit, self.problem, self.method, self.scores.resolved)
         return Work(len(self.problem.block_bounds()), unit, Moments, "samples")
+
+    def null(self, request: NullRequest) -> WatchedNull | None:
+        """Return the null of the region sums, where the map is the covariance with measured responses."""
+        if self.summary != "covariance" or not permutes_responses(self.problem):
+            return None
+        return WatchedNull(self, RegionSums(self.problem, request), self.scores)
 
     def precision(self, state: Moments) -> float | None:
         """Return None: nothing is drawn."""

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from igc.attribution.correlation.null import NullMap
 from igc.attribution.estimate import MapEstimate, combine_folds, fold_weights, weighted_sum
+from igc.attribution.permuted import NullMap
 from igc.attribution.protocols import Method, Outcome
 from igc.attribution.scores import Scores
 from igc.errors import MethodError, explain

@@ -15,9 +15,9 @@ import numpy.typing as npt
 import torch
 import xarray as xr
 
-from igc.attribution.correlation.null import NullMap
 from igc.attribution.embedding import EmbeddedModel, check_embedding, embed
 from igc.attribution.gradients import Outputs
+from igc.attribution.permuted import NullMap
 from igc.attribution.problem import Problem, SampleSource, group_blocks
 from igc.attribution.protocols import Options, Outcome
 from igc.attribution.registry import find_method
@@ -169,7 +169,7 @@ def attribute(
         key = "" if checkpoint is None else _array_key(model, source, problem, method, chosen_options, embedding)
         run = Run(execution, partial(_partials, checkpoint, key), reporter)
         null, n, order = null.in_order(source.order), source.n_samples, source.order
-        request = plan_null(null, entry, chosen_options, sets, n_targets, n, labels, order)
+        request = plan_null(null, sets, n_targets, n, labels, order)
         solved = solve(problem, entry, chosen_options, run, n_targets, request)
     attributes = {"method": method, "output": output, "seed": seed, "baselines": _described(baselines)}
     attributes["groups_digest"] = digest(problem.groups[np.argsort(source.order)].tolist())
@@ -375,7 +375,7 @@ def _solve_fold(
     options = Options(settings.baselines, settings.points, settings.tolerance, settings.summary, extra)
     labels, order = dataset["group"].values[rows], dataset["sample_id"].values[rows]
     n_targets, asked = check_targets(problem), null.of_store(dataset, rows)
-    request = plan_null(asked, entry, options, sets, n_targets, problem.n_samples, labels, order)
+    request = plan_null(asked, sets, n_targets, problem.n_samples, labels, order)
     return solve(problem, entry, options, run, n_targets, request)
 
 

@@ -16,14 +16,14 @@ import numpy as np
 import torch
 
 from igc.attribution.correlation.data_baseline import DataBaselineCorrelation
-from igc.attribution.correlation.null import NullMap
+from igc.attribution.permuted import NullMap, NullRequest
 from igc.attribution.problem import Problem, score_unit
 from igc.attribution.protocols import DatasetAttribution, Method, Options, Outcome, Work
 from igc.attribution.registry import build
 from igc.attribution.scores import Scores
 from igc.errors import MethodError, ShapeError, explain
 from igc.stats.moments import Moments
-from igc.steps.nulls import NullRequest, region_null
+from igc.steps.nulls import region_test
 from igc.steps.progress import Reporter
 from igc.steps.sources import last_written
 from igc.streaming import Execution, Partials, compute_share, reduce_units
@@ -225,22 +225,24 @@ def _solve(
     moments = run.reduce(n_blocks, partial(score_unit, problem, resolved), Moments, "scores")
     scores = Scores(moments)
     attribution = _decided(build(method.name, problem, scores, options), run)
-    null = None if request is None else region_null(request, problem, scores, attribution)
+    test = None if request is None else region_test(request, attribution, method.name)
+    if test is not None and test.attribution is not None:
+        attribution = test.attribution
+    extra = None if test is None else test.work()
     state: Any = None
     while (work := attribution.plan(state)) is not None:
         if run.share is not None:
             run.keep(work)
-            if null is not None:
-                run.keep(null.work())
+            if extra is not None:
+                run.keep(extra)
             return None
         added = run.reduce(work.n_units, work.unit, work.kind, work.label)
         state = added if state is None else state.merge(added)
         run.reporter.precision(attribution.precision(state))
-    if null is None:
+    if test is None:
         return scores, attribution.finish(state), None
-    extra = null.work()
-    permuted = null.finish(run.reduce(extra.n_units, extra.unit, extra.kind, extra.label))
-    return scores, attribution.finish(state), permuted
+    added = None if extra is None else run.reduce(extra.n_units, extra.unit, extra.kind, extra.label)
+    return scores, attribution.finish(state), test.finish(state, added)
 
 
 def _decided(attribution: DatasetAttribution, run: Run) -> DatasetAttribution:

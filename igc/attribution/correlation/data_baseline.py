@@ -18,11 +18,14 @@ import numpy as np
 
 from igc.attribution.correlation.closure import close, closing_shares
 from igc.attribution.correlation.design import PairDesign
+from igc.attribution.correlation.null import RegionNull
 from igc.attribution.correlation.pairs import PairState, pair_unit, pilot_gradient
 from igc.attribution.correlation.sides import choose_latents, readout_weight
 from igc.attribution.estimate import MapEstimate
+from igc.attribution.permuted import NullRequest
 from igc.attribution.problem import Problem
 from igc.attribution.protocols import Options, Outcome, Work
+from igc.attribution.region_sums import permutes_responses
 from igc.attribution.scores import Scores
 from igc.errors import DataError, explain
 from igc.stats.correlation import correlation, correlation_scale
@@ -136,6 +139,19 @@ class DataBaselineCorrelation:
             raise DataError(message)
         estimate, gap, gap_error = self._estimate(state)
         return Outcome(estimate, gap, gap_error, state.evaluations + self._pilot[1])
+
+    def null(self, request: NullRequest) -> RegionNull | None:
+        """Return the null of the region sums, where measured responses are to be permuted.
+
+        There is no closed form of its spread: pairs are drawn, and no map is made of single samples.
+        """
+        if not request.permutations or not permutes_responses(self.problem):
+            return None
+        read = self.problem.source.read_responses
+        regions, units = request.indicator, request.exchange
+        return RegionNull(
+            self.problem, read, self.scores, self.pilot, regions, units, request.permutations, request.points
+        )
 
     def _estimate(self, state: PairState) -> tuple[MapEstimate, Array, Array]:
         scores, n = self.scores, self.problem.n_samples

@@ -13,8 +13,10 @@ from igc.attribution.baselines import shared_baselines
 from igc.attribution.correlation.closure import close, closing_shares
 from igc.attribution.estimate import MapEstimate
 from igc.attribution.gradients import Inputs, Outputs
+from igc.attribution.permuted import NullRequest
 from igc.attribution.problem import Problem, Rows
 from igc.attribution.protocols import Options, Outcome, Work
+from igc.attribution.region_sums import RegionSums, WatchedNull, permutes_responses
 from igc.attribution.scores import Scores
 from igc.attribution.standard.integrated_gradients import IntegratedGradients
 from igc.attribution.standard.quadrature import QUADRATURE_TOLERANCE, choose_quadrature
@@ -78,7 +80,7 @@ class SharedBaselineCorrelation:
         moments = state if state is not None else Moments.empty(1, 1, 2, 2)
         pooled = moments.pooled()
         fine, difference = np.split(np.nan_to_num(SUMMARIES["covariance"](pooled)[0]), 2, axis=1)
-        shares = closing_shares(difference**2, fine**2)
+        shares = self._shares(moments)
         mean = np.split(pooled.mean_map[0], 2, axis=1)[0]
         deviation = np.split(np.sqrt(pooled.map_variance()[0]), 2, axis=1)[0]
         gap = fine.sum(axis=1) - self.scores.score
@@ -92,6 +94,17 @@ class SharedBaselineCorrelation:
             evaluations=self._method.evaluations(self.problem.n_samples),
             maps={"mean": mean, "standard_deviation": deviation, "quadrature_error": np.abs(difference)},
         )
+
+    def null(self, request: NullRequest) -> WatchedNull | None:
+        """Return the null of the region sums, where responses are measured."""
+        if not permutes_responses(self.problem):
+            return None
+        return WatchedNull(self, RegionSums(self.problem, request), self.scores, shares=self._shares)
+
+    def _shares(self, state: Moments) -> Array:
+        """Return how much of the gap each component takes up, (target, component)."""
+        fine, difference = np.split(np.nan_to_num(SUMMARIES["covariance"](state.pooled())[0]), 2, axis=1)
+        return closing_shares(difference**2, fine**2)
 
     def _without_group(self, moments: Moments, shares: Array) -> Array | None:
         if len(moments.block) < 2:
