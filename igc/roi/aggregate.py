@@ -141,7 +141,8 @@ def _null_test(result: xr.Dataset, sums: Array, noise: Array, inside: npt.NDArra
     test, used = _permutation_test(result, sums, noise, inside), "permutation"
     if test is None:
         test, used = _analytic_test(result, sums[:, inside], inside), "analytic"
-    named = np.where(np.isfinite(test.p), used, None)
+    named = np.full(test.p.shape, None, dtype=object)
+    named[np.isfinite(test.p)] = used
     return {"z_null": test.z, "p_null": test.p, "p_fwe": test.p_family, "null_test": named}
 
 
