@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -31,6 +32,7 @@ __all__ = ["open_execution"]
 WORTH_SECONDS = 20.0
 """Processes are started where what is left would take longer than this here: starting them takes some five seconds."""
 CONNECT_SECONDS = 5
+ADDRESS = re.compile(r"(tcp|tls|ucx|ucxx|ws|wss)://\S+:\d+")
 WORKERS_SECONDS = 30
 PROCESS_BYTES = 1 << 30
 """Memory of this machine a worker process."""
@@ -140,11 +142,14 @@ def _running(where: Any) -> Iterator[Execution]:
 
 @contextmanager
 def _connected(address: str) -> Iterator[Client]:
+    allowed = "the address of a running Dask scheduler, such as tcp://127.0.0.1:8786"
+    message = explain("scheduler", repr(address), allowed, "correct it, or start one")
+    if not ADDRESS.fullmatch(address):
+        raise ExecutionError(message)
     try:
         client = Client(address, timeout=CONNECT_SECONDS)
-    except (OSError, ValueError) as error:
-        allowed = "the address of a running Dask scheduler, such as tcp://127.0.0.1:8786"
-        raise ExecutionError(explain("scheduler", repr(address), allowed, "correct it, or start one")) from error
+    except OSError as error:
+        raise ExecutionError(message) from error
     with client:
         yield client
 
