@@ -19,6 +19,7 @@ from igc.errors import MethodError, explain
 from igc.roi.sets import RoiSet, indicator
 from igc.stats.moments import Array
 from igc.steps.resampled import map_reliability, null_variables, roi_variables, score_variables
+from igc.steps.tables import table_variables
 
 __all__ = ["FoldResult", "assemble"]
 
@@ -87,6 +88,8 @@ def assemble(
     variables |= _completeness(folds, weights)
     variables |= _unpacked(maps, shapes, dims, pool)
     coordinates: dict[str, Any] = {"target": np.asarray(names, dtype=object)}
+    further, labels = table_variables([fold.outcome.tables for fold in folds], sizes, defined)
+    variables, coordinates = variables | further, coordinates | labels
     if rois:
         summed, labels = _roi_sums(estimates, sizes, defined, rois)
         variables |= summed | null_variables([fold.null for fold in folds], weights)
