@@ -316,7 +316,7 @@ def attribute_files(
     title = f"{model.name} {entry.name}"
     with open_execution(scheduler or workers, chosen) as execution, Reporter(progress, title) as reporter:
         for fold in range(int(description["folds"])):
-            states = partial(_kept_partials, checkpoint, others, kept, key, fold)
+            states = partial(_kept_partials, checkpoint, others, kept, key, fold, str(output.resolve()))
             source = store_source(samples, fold, settings.samples)
             problem = _stored_problem(source, dataset, model, fold, settings, seed, chosen)
             run = Run(execution, states, reporter, share)
@@ -351,12 +351,12 @@ def attribute_files(
 
 
 def _kept_partials(
-    checkpoint: Path | None, others: Sequence[Path], kept: list[Partials], key: str, fold: int, label: str
+    checkpoint: Path | None, others: Sequence[Path], kept: list[Partials], key: str, fold: int, owner: str, label: str
 ) -> Partials | None:
     """Return where a fold keeps the states of some work, and remember it for the end."""
     if checkpoint is None:
         return None
-    kept.append(Partials(checkpoint, digest(key, fold, label), others))
+    kept.append(Partials(checkpoint, digest(key, fold, label), others, owner))
     return kept[-1]
 
 
