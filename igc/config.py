@@ -239,8 +239,10 @@ class MethodSettings(Block):
     points: float | None = Field(None, gt=0, description="gradient points a sample; default: until precise enough")
     tolerance: float | None = Field(None, gt=0, description="stop at this relative error of the map")
     output: Literal["raw", "probability", "log_probability"] = Field("raw", description="which output to explain")
-    summary: Literal["mean", "mean_absolute", "covariance"] | None = Field(
-        None, description="how per-sample maps become the map of the dataset; default: the method's own"
+    summary: Literal["mean", "mean_absolute", "covariance", "class_mean"] | None = Field(
+        None,
+        description="how per-sample maps become the map of the dataset, 'class_mean' for categories only; default: the "
+        "method's own",
     )
     samples: int | None = Field(
         None, ge=3, description="explain only so many held-out samples of a fold, evenly spread; default: all"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 
+from igc.attribution.bottleneck import methods as bottleneck
 from igc.attribution.correlation import methods as correlation
 from igc.attribution.problem import Problem
 from igc.attribution.protocols import DatasetAttribution, Method, Options
@@ -78,5 +79,5 @@ def build(name: str, problem: Problem, scores: Scores, options: Options) -> Data
     return method.build(problem, scores, options)
 
 
-for _method in (*correlation.METHODS, *standard.METHODS, *taylor.METHODS):
+for _method in (*correlation.METHODS, *standard.METHODS, *bottleneck.METHODS, *taylor.METHODS):
     register_method(_method)
