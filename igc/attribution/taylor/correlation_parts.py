@@ -14,12 +14,13 @@ from functools import cached_property, partial
 import numpy as np
 import numpy.typing as npt
 
-from igc.attribution.drawn import BaselinePool
+from igc.attribution.drawn import MAX_REPLICATES, BaselinePool
 from igc.attribution.estimate import MapEstimate
 from igc.attribution.problem import Problem
 from igc.attribution.protocols import Options, Outcome, Work
 from igc.attribution.scores import Scores
 from igc.attribution.tables import Table
+from igc.attribution.taylor.guided import InteractionAware, pilot_rows
 from igc.attribution.taylor.parts import Design, TaylorState, gradients_at, taylor_unit
 from igc.attribution.taylor.points import couples
 from igc.errors import DataError, MethodError, explain
@@ -29,8 +30,6 @@ from igc.stats.moments import Array, Moments
 __all__ = ["PARTS", "TaylorCorrelation"]
 
 PARTS = ("first", "independent", "interactive")
-PILOT_SAMPLES = 256
-"""Samples whose gradients make the control variate."""
 RESIDUAL = 2
 
 
@@ -88,8 +87,7 @@ class TaylorCorrelation:
         """Mean gradient at the baselines: all of shared ones, some where the samples are the baselines."""
         if self._pool.shared is not None:
             return np.asarray(gradients_at(self.problem, self._pool.shared).mean(axis=0))
-        n = self.problem.n_samples
-        rows = np.unique(np.linspace(0, n - 1, min(n, PILOT_SAMPLES)).astype(np.int64))
+        rows = pilot_rows(self.problem.n_samples)
         total = np.zeros(())
         for batch in self.problem.batches(len(rows)):
             total = total + gradients_at(self.problem, self.problem.load(rows[batch])[0]).sum(axis=0)
@@ -98,6 +96,14 @@ class TaylorCorrelation:
     @cached_property
     def _design(self) -> Design:
         return Design(self._pool, self.labels, self._pilot, self.draws, self.matrix, self.problem.seed)
+
+    @property
+    def method(self) -> InteractionAware | None:
+        """What explains single samples: where the map leaves out what regions do together, that alone."""
+        if not self.alone:
+            return None
+        draws = min(self.draws, MAX_REPLICATES)
+        return InteractionAware(self._pool, self.labels, draws, self.problem.seed, self.problem.batch_size)
 
     @cached_property
     def _members(self) -> Array:
