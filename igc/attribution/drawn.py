@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, runtime_checkable
@@ -16,8 +16,10 @@ from igc.attribution.baselines import shared_baselines
 from igc.attribution.correlation.closure import close, closing_shares
 from igc.attribution.estimate import MapEstimate
 from igc.attribution.gradients import Inputs, Outputs
+from igc.attribution.permuted import NullRequest
 from igc.attribution.problem import Problem, Rows
 from igc.attribution.protocols import DrawnAttribution, Options, Outcome, Work
+from igc.attribution.region_sums import RegionSums, WatchedNull, WithSums, permutes_responses
 from igc.attribution.scores import Scores
 from igc.attribution.summary import SUMMARIES
 from igc.errors import DataError, MethodError, explain
@@ -180,8 +182,20 @@ class DrawnState:
         )
 
 
+class _WithSums(WithSums):
+    """A state of drawn maps, and beside it that of its null."""
+
+    kind = DrawnState
+
+
 def drawn_unit(
-    problem: Problem, method: DrawnAttribution, summary: str, centre: Array, resolved: bool, unit: int
+    problem: Problem,
+    method: DrawnAttribution,
+    summary: str,
+    centre: Array,
+    resolved: bool,
+    unit: int,
+    watch: Callable[[Rows, Array, Array], None] | None = None,
 ) -> DrawnState:
     """Compute the moments of drawn maps over one design block.
 
@@ -199,6 +213,8 @@ def drawn_unit(
         Whether to keep the groups apart.
     unit : int
         The design block.
+    watch : callable, optional
+        Is handed numbers (row,), maps (row, target, component), means over draws, and predictions (row, target).
 
     Returns
     -------
@@ -226,7 +242,8 @@ def drawn_unit(
             apart = _by_baseline(problem, maps, [who for _, who in draws], summary, responses[batch] - centre)
             made = (part.mean(dim=0) for part in maps.chunk(method.replicates))
         groups = problem.groups[numbers] if resolved else None
-        state = DrawnState(*_of_batch(responses[batch], predictions[batch], made, groups), *apart)
+        seen = None if watch is None else partial(watch, numbers)
+        state = DrawnState(*_of_batch(responses[batch], predictions[batch], made, groups, seen), *apart)
         total = state if total is None else total.merge(state)
     if total is None:
         raise DataError(explain("samples", "none", "at least one", "give samples"))
@@ -234,7 +251,11 @@ def drawn_unit(
 
 
 def _of_batch(
-    responses: Array, predictions: Array, replicates: Iterable[Tensor], groups: npt.NDArray[np.int64] | None
+    responses: Array,
+    predictions: Array,
+    replicates: Iterable[Tensor],
+    groups: npt.NDArray[np.int64] | None,
+    watch: Callable[[Array, Array], None] | None,
 ) -> tuple[Moments, Moments]:
     """Return the moments of the mean over replicates, and of each.
 
@@ -244,6 +265,8 @@ def _of_batch(
     made = [maps.double().cpu().numpy() for maps in replicates]
     total = np.add.reduce(made)
     mean = total / len(made)
+    if watch is not None:
+        watch(mean, predictions)
     parts = []
     for index, maps in enumerate(made):
         moments = _moments(responses, predictions, maps, np.full(len(maps), index))
@@ -332,6 +355,18 @@ class DrawnSummary:
         centre = self.scores.pooled.mean_scalars[0, :, 0]
         unit = partial(drawn_unit, self.problem, self.method, self.summary, centre, self.scores.resolved)
         return Work(len(self.problem.block_bounds()), unit, DrawnState, "draws")
+
+    def null(self, request: NullRequest) -> WatchedNull | None:
+        """Return the null of the region sums, of the very draws, where the map is the covariance with responses."""
+        if self.summary != "covariance" or not permutes_responses(self.problem):
+            return None
+        return WatchedNull(self, RegionSums(self.problem, request), self.scores, _WithSums, self._closing)
+
+    def _closing(self, state: DrawnState) -> Array | None:
+        """Return how much of the gap each component takes up, (target, component); None where nothing is closed."""
+        if not self.closed:
+            return None
+        return _residual_shares(state, SUMMARIES[self.summary](state.maps.pooled())[0])
 
     def precision(self, state: DrawnState) -> float | None:
         """Return the relative error of the map."""

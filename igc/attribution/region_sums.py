@@ -284,14 +284,14 @@ class WatchedNull:
     kind : type
         Class of the states: how those of the attribution are kept in files.
     shares : callable, optional
-        State of the attribution -> what each component takes up of the residual, where the map is closed.
+        State of the attribution -> what each component takes up of the residual, or None; where maps are closed.
     """
 
     inner: DatasetAttribution
     gatherer: RegionSums
     scores: Scores
     kind: type[WithSums] = WithSums
-    shares: Callable[[Any], Array] | None = None
+    shares: Callable[[Any], Array | None] | None = None
 
     def __post_init__(self) -> None:
         request = self.gatherer.request

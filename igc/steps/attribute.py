@@ -29,7 +29,7 @@ from igc.steps.assemble import FoldResult, assemble
 from igc.steps.examples import Examples, explain_examples
 from igc.steps.execution import open_execution
 from igc.steps.matching import check_match
-from igc.steps.nulls import NullSettings, plan_null
+from igc.steps.nulls import BLOCK, NullSettings, plan_null
 from igc.steps.progress import Reporter
 from igc.steps.request import write_request
 from igc.steps.solving import (
@@ -43,7 +43,7 @@ from igc.steps.solving import (
     input_dtype,
     solve,
 )
-from igc.steps.sources import ArraySource, StoreSource, array_source, store_source
+from igc.steps.sources import ArraySource, StoreSource, array_source, labels_of, store_source
 from igc.steps.spaces import input_dims, refuse_tokens, spread_labels, with_features
 from igc.store.arrays import store_digest
 from igc.store.outputs import check_store
@@ -121,8 +121,9 @@ def attribute(
         Whether to show progress with the time left.
     **options
         ``batch_size``, ``block_size``, ``summary``, and further options of the method. ``permutations`` of the
-        responses for a null of the ROI sums (0: none; default: 199 for ``igc`` with the data as baseline, where
-        whole units can be exchanged), ``exchange`` (a label a sample: the units inside groups that are permuted),
+        responses for a null of the ROI sums of maps that are covariances with them (0: none; "analytic": the closed
+        form for single independent samples; default: 199, where whole units can be exchanged), ``exchange`` (a label
+        a sample: the units inside groups that are permuted; default: the coordinate ``block``, or the groups),
         ``null_points`` (gradient points a sample spent on it: 1, and up to 16 where samples are few).
 
     Returns
@@ -133,7 +134,8 @@ def attribute(
         ``completeness_error`` (gap of the map before closure), ``completeness_standard_error``: (target);
         ``roi_attribution``, ``roi_standard_error``, ``roi_estimator_error``: (target, roi);
         ``roi_without_group``, ``score_without_group``: without each group block in turn; ``roi_null``
-        (permutation, target, roi): under permuted responses.
+        (permutation, target, roi): under permuted responses; ``roi_null_deviation`` (target, roi): the spread over all
+        permutations of single samples.
 
     Raises
     ------
@@ -146,6 +148,8 @@ def attribute(
     labels = _labels(groups, source, labels)
     chosen = choose_device(device)
     null, extra = NullSettings.split(options)
+    if groups is None:
+        null = null.by_default(labels_of(samples, BLOCK))
     source, names = _selected(source, names, targets)
     if isinstance(model, torch.nn.Module):
         model.to(chosen)

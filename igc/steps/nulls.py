@@ -17,10 +17,13 @@ from igc.roi.sets import RoiSet, indicator
 from igc.stats.exchange import Exchange, exchange_units
 from igc.stats.inference import refuse_groups
 
-__all__ = ["ANALYTIC", "AUTOMATIC_TARGETS", "NullSettings", "plan_null", "region_test"]
+__all__ = ["ANALYTIC", "AUTOMATIC_TARGETS", "BLOCK", "NullSettings", "plan_null", "region_test"]
 
 ANALYTIC = "analytic"
 """In place of a number of permutations: the closed form for all of them, of single independent samples."""
+
+BLOCK = "block"
+"""The variable of samples that names units within groups, exchanged unless something else is asked for."""
 
 AUTOMATIC_TARGETS = 64
 """With more targets responses are permuted on demand only; by default the closed form is taken where there is one."""
@@ -42,7 +45,7 @@ class NullSettings:
         Gradient points a sample; their noise is estimated and taken out of the null's spread. None: one, and more with
         few samples, where they cost nothing.
     exchange : array (sample,) or str, optional
-        Unit of each sample, or the variable of the samples that says so.
+        Unit of each sample, or the variable of the samples that says so. None: their blocks, or their groups.
     """
 
     permutations: int | str | None = None
@@ -66,6 +69,10 @@ class NullSettings:
             permutations = _PERMUTATIONS
         return cls(permutations, rest.pop("null_points", None), exchange), rest
 
+    def by_default(self, labels: npt.NDArray[Any] | None) -> NullSettings:
+        """Return the settings with units (sample,) to exchange where nothing else is asked for."""
+        return self if self.exchange is not None or labels is None else replace(self, exchange=labels)
+
     def in_order(self, order: npt.NDArray[np.int64]) -> NullSettings:
         """Return the settings with one label a sample in the order of a source.
 
@@ -82,16 +89,16 @@ class NullSettings:
         return replace(self, exchange=given[order])
 
     def of_store(self, samples: xr.Dataset, rows: npt.NDArray[np.int64]) -> NullSettings:
-        """Return the settings with the labels of some samples of a store.
+        """Return the settings with the labels of some samples of a store; default: its blocks, where it has some.
 
         Raises
         ------
         DataError
             If the store has no such variable of one value a sample.
         """
-        if self.exchange is None:
+        if self.exchange is None and BLOCK not in samples.variables:
             return self
-        name = str(self.exchange)
+        name = str(self.exchange or BLOCK)
         known = sorted(str(key) for key, value in samples.variables.items() if value.dims == ("sample",))
         if name not in known:
             raise DataError(explain("exchange", repr(name), ", ".join(known), "name a variable of the samples"))

@@ -22,6 +22,8 @@ METHODS = {
     "given": (NETWORK, {"baselines": np.ones(6), "points": 31}),
     "covariance": (NETWORK, {"method": "integrated_gradients", "summary": "covariance", "baselines": "zero"}),
     "gradient_x_input": (NETWORK, {"method": "gradient_x_input", "summary": "covariance"}),
+    "bsc": (NETWORK, {"method": "bsc", "orders": 4}),
+    "expected_gradients": (NETWORK, {"method": "expected_gradients", "summary": "covariance", "points": 4}),
     "linear_igc": (LINEAR, {"method": "linear_igc"}),
     "naive_correlation": (NETWORK, {"method": "naive_correlation"}),
 }
@@ -64,7 +66,7 @@ def test_the_closed_form_is_the_spread_over_very_many_permutations(name):
     )
 
 
-@pytest.mark.parametrize("name", ["zero", "covariance", "linear_igc"])
+@pytest.mark.parametrize("name", ["zero", "covariance", "bsc", "linear_igc"])
 def test_neither_the_null_changes_with_batches_nor_the_result_with_its_null(name):
     model, options = METHODS[name]
     samples = grid(1, 300)
@@ -77,8 +79,9 @@ def test_neither_the_null_changes_with_batches_nor_the_result_with_its_null(name
     assert whole.attrs["evaluations"] == without.attrs["evaluations"]
 
 
-def test_an_interrupted_pass_goes_on_with_its_null(tmp_path, monkeypatch):
-    model, options = METHODS["zero"]
+@pytest.mark.parametrize("name", ["zero", "bsc"])
+def test_an_interrupted_pass_goes_on_with_its_null(name, tmp_path, monkeypatch):
+    model, options = METHODS[name]
     samples = grid(1)
     whole = run(model, samples, checkpoint=tmp_path, permutations=25, **options)["roi_null"].values
     monkeypatch.setattr("igc.attribution.region_sums._WatchedUnit.__call__", None)
