@@ -101,52 +101,61 @@ def memory(_study, _model):
     """Measure the peak memory of one attribution from disk, for 1,000 and for 60,000 samples."""
     peaks = {}
     for count in (1000, 60000):
-        command = [sys.executable, __file__, "memory-of", str(count), "-"]
-        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        peaks[count] = float(output)
+        with tempfile.TemporaryDirectory() as folder:
+            # each in a process of its own: writing the samples takes memory that attributing them does not
+            outputs = [
+                subprocess.run(
+                    [sys.executable, __file__, command, folder, str(count)], check=True, capture_output=True, text=True
+                ).stdout
+                for command in ("memory-write", "memory-of")
+            ]
+            peaks[count] = float(outputs[1])
     growth = peaks[60000] / peaks[1000] - 1
     print(f"1,000 samples {peaks[1000]:.0f} MB, 60,000 samples {peaks[60000]:.0f} MB: {growth:+.1%}")
 
 
-def memory_of(count, _model):
-    """Attribute so many samples that lie on disk, and print the peak of this process in megabytes."""
-    from igc.config import MethodSettings
+def memory_write(folder, count):
+    """Write so many random digits and a network with random weights."""
     from igc.models.files import save_model
+
+    n, shape, path = int(count), (1, 28, 28), Path(folder)
+    random = np.random.default_rng(0)
+    with create_store(path / "s.zarr") as store:
+        store.add("inputs", ("sample", "channel", "row", "column"), (n, *shape), "float32")
+        step = store.chunk_rows("inputs")
+        for a in range(0, n, step):
+            store.write("inputs", a, random.random((min(step, n - a), *shape), dtype=np.float32))
+        labels = random.integers(0, 10, n)
+        store.put("responses", ("sample", "target"), np.eye(10, dtype=np.float32)[labels])
+        for name in ("fold", "group", "sample_id"):
+            store.put(name, ("sample",), np.arange(n) if name != "fold" else np.zeros(n, np.int64))
+        store.set_attributes({"target_names": list("0123456789"), "target_type": "categories", "folds": 1})
+    module = build_architecture("convolutional_classifier", shape, 10)
+    description = {
+        "architecture": "convolutional_classifier",
+        "arguments": {},
+        "input_shape": list(shape),
+        "n_targets": 10,
+        "target_names": list("0123456789"),
+        "target_type": "categories",
+        "folds": 1,
+        "seed": 0,
+        "kind": "network",
+        "samples": "",
+        "residual_variance": [[1.0] * 10],
+        "training": [{}],
+    }
+    save_model(path / "model", [module], description)
+
+
+def memory_of(folder, _count):
+    """Attribute one gradient point a sample, and print the peak of this process in megabytes."""
+    from igc.config import MethodSettings
     from igc.steps.attribute import attribute_files
 
-    torch.set_num_threads(1)
-    n, shape = int(count), (1, 28, 28)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder)
-        random = np.random.default_rng(0)
-        with create_store(path / "s.zarr") as store:
-            store.add("inputs", ("sample", "channel", "row", "column"), (n, *shape), "float32")
-            step = 10 * store.chunk_rows("inputs")
-            for a in range(0, n, step):
-                store.write("inputs", a, random.random((min(step, n - a), *shape), dtype=np.float32))
-            labels = random.integers(0, 10, n)
-            store.put("responses", ("sample", "target"), np.eye(10, dtype=np.float32)[labels])
-            for name in ("fold", "group", "sample_id"):
-                store.put(name, ("sample",), np.arange(n) if name != "fold" else np.zeros(n, np.int64))
-            store.set_attributes({"target_names": list("0123456789"), "target_type": "categories", "folds": 1})
-        module = build_architecture("convolutional_classifier", shape, 10)
-        description = {
-            "architecture": "convolutional_classifier",
-            "arguments": {},
-            "input_shape": list(shape),
-            "n_targets": 10,
-            "target_names": list("0123456789"),
-            "target_type": "categories",
-            "folds": 1,
-            "seed": 0,
-            "kind": "network",
-            "samples": "",
-            "residual_variance": [[1.0] * 10],
-            "training": [{}],
-        }
-        save_model(path / "model", [module], description)
-        settings = MethodSettings(method="igc", points=2000 / n, options={"permutations": 0})
-        attribute_files(path / "s.zarr", path / "model", settings, None, path / "r.zarr", progress=False)
+    path = Path(folder)
+    settings = MethodSettings(method="igc", points=1, options={"permutations": 0})
+    attribute_files(path / "s.zarr", path / "model", settings, None, path / "r.zarr", workers=1, progress=False)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
@@ -178,7 +187,14 @@ def latents(_study, _model):
     print(f"{n_targets} targets, {n_latents} latents, {n} points: {ratio}")
 
 
-COMMANDS = {"rate": rate, "workers": workers, "memory": memory, "memory-of": memory_of, "latents": latents}
+COMMANDS = {
+    "rate": rate,
+    "workers": workers,
+    "memory": memory,
+    "memory-write": memory_write,
+    "memory-of": memory_of,
+    "latents": latents,
+}
 
 
 def main():

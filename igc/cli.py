@@ -67,6 +67,9 @@ DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:<number
 ProgressOption = Annotated[
     bool | None, typer.Option("--progress/--no-progress", help="Show progress; default: only on a terminal.")
 ]
+WorkersOption = Annotated[
+    int | None, typer.Option(min=1, help="Worker processes; default: more than this one where they help.")
+]
 OutputFolder = Annotated[Path, typer.Option(help="The folder to write.")]
 OutputStore = Annotated[Path, typer.Option(help="The store to write (a .zarr folder, or the zarr.json in it).")]
 
@@ -261,7 +264,10 @@ def attribute(
     share: Annotated[
         str | None, typer.Option(help="Compute only a share, such as 2/4, into --checkpoint; see igc merge.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
+    workers: WorkersOption = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a running Dask scheduler, such as tcp://127.0.0.1:8786.")
+    ] = None,
     progress: ProgressOption = None,
 ) -> None:
     """Compute the dataset-wise map of one method for one model.
@@ -273,6 +279,8 @@ def attribute(
     chosen, configured = _study(settings, config, study)
     if chosen:
         block = _entry(chosen.methods, method, "--method", config or Path())
+        if block.examples is None:
+            block = block.model_copy(update={"examples": chosen.yardsticks.samples})
     else:
         block = parse_block(MethodSettings, settings or "")
     if block.method is None:
@@ -289,6 +297,7 @@ def attribute(
         device=device,
         checkpoint=checkpoint,
         workers=workers,
+        scheduler=scheduler,
         progress=_shown(progress),
         share=_share(share),
     )
@@ -308,7 +317,7 @@ def _share(text: str | None) -> tuple[int, int] | None:
 def merge(
     shares: Annotated[list[Path], typer.Argument(help="The --checkpoint folders of all shares of one attribution.")],
     output: OutputStore,
-    workers: Annotated[int, typer.Option(min=1, help="Worker processes for what is missing.")] = 1,
+    workers: WorkersOption = None,
     progress: ProgressOption = None,
 ) -> None:
     """Merge the shares of one attribution that were computed apart.

@@ -35,6 +35,7 @@ __all__ = [
     "Split",
     "Study",
     "Training",
+    "Yardsticks",
     "json_schema",
     "load_config",
     "parse_block",
@@ -238,11 +239,19 @@ class MethodSettings(Block):
     points: float | None = Field(None, gt=0, description="gradient points a sample; default: until precise enough")
     tolerance: float | None = Field(None, gt=0, description="stop at this relative error of the map")
     output: Literal["raw", "probability", "log_probability"] = Field("raw", description="which output to explain")
-    summary: Literal["mean", "mean_absolute", "covariance"] | None = Field(
-        None, description="how per-sample maps become the map of the dataset; default: the method's own"
+    summary: Literal["mean", "mean_absolute", "covariance", "class_mean"] | None = Field(
+        None,
+        description="how per-sample maps become the map of the dataset, 'class_mean' for categories only; default: the "
+        "method's own",
     )
     samples: int | None = Field(
         None, ge=3, description="explain only so many held-out samples of a fold, evenly spread; default: all"
+    )
+    examples: int | None = Field(
+        None,
+        ge=0,
+        description="keep the single maps of so many held-out samples, of methods that explain samples one by one; "
+        "default: those of the study's yardsticks, or 8",
     )
     batch_size: int = Field(256, ge=1, description="samples or pairs a forward pass")
     options: dict[str, Any] = Field({}, description="further options of the method")
@@ -307,6 +316,19 @@ RoiSource = Annotated[
 ]
 
 
+class Yardsticks(Block):
+    """How the maps of a study are judged by what the model does when parts of its input are taken away."""
+
+    samples: int = Field(64, ge=0, description="held-out samples on which every method is judged; 0: none")
+    steps: int = Field(14, ge=2, description="steps of the insertion and deletion curves")
+    subsets: int = Field(96, ge=12, description="random subsets a sample, for Sensitivity-N and infidelity")
+    scored: int = Field(256, ge=0, description="held-out samples on which deletion of the dataset's map is scored")
+    randomized: int = Field(4, ge=0, description="samples explained again under randomised weights; 0: none")
+    retrained: int = Field(0, ge=0, description="samples on which models are retrained without the best parts; 0: none")
+    retrain_seeds: int = Field(3, ge=2, description="models retrained for each share of parts")
+    retrain_epochs: int = Field(8, ge=1, description="passes over the samples of a retrained model")
+
+
 class Study(Block):
     """One dataset with its split, models, methods and ROI sets."""
 
@@ -318,6 +340,7 @@ class Study(Block):
         {"igc": MethodSettings()}, min_length=1, description="attributions by name"
     )
     rois: dict[Name, RoiSource] = Field({}, description="ROI sets by name")
+    yardsticks: Yardsticks = Field(Yardsticks(), description="how maps are judged")
 
     @model_validator(mode="after")
     def _known_references(self) -> Study:

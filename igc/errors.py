@@ -12,6 +12,7 @@ __all__ = [
     "ChecksumError",
     "ConfigError",
     "DataError",
+    "ExecutionError",
     "FetchError",
     "IgcError",
     "MethodError",
@@ -62,6 +63,10 @@ class StoreError(IgcError, OSError):
 
 class ChecksumError(StoreError):
     """Stored bytes that differ from those that were written."""
+
+
+class ExecutionError(IgcError, RuntimeError):
+    """Workers or a scheduler that cannot be used, or were lost on the way."""
 
 
 class FetchError(IgcError, OSError):

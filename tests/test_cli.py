@@ -109,12 +109,12 @@ CASES: list[tuple[str, str, list[str], list[str], list[str], dict[str, Any]]] = 
                 "--progress",
             ),
         ],
-        ["--settings", '{"method": "igc", "points": 4}', "--seed", "7"],
+        ["--settings", '{"method": "igc", "points": 4, "examples": 64}', "--seed", "7"],
         ["--method", "plain"],
         {
             "samples": Path("samples.zarr"),
             "model": Path("ridge"),
-            "settings": MethodSettings(method="igc", points=4),
+            "settings": MethodSettings(method="igc", points=4, examples=64),
             "rois": Path("rois.zarr"),
             "output": Path("igc.zarr"),
             "seed": 7,
@@ -122,6 +122,7 @@ CASES: list[tuple[str, str, list[str], list[str], list[str], dict[str, Any]]] = 
             "checkpoint": Path("partials"),
             "share": (2, 4),
             "workers": 2,
+            "scheduler": None,
             "progress": True,
         },
     ),
@@ -226,7 +227,7 @@ def test_a_method_is_named_by_its_key_when_its_block_names_none(
     common = ["attribute", "--samples", "s", "--model", "m", "--output", "o"]
     assert runner.invoke(app, [*common, "--config", config, "--study", "digits", "--method", "igc"]).exit_code == 0
     assert runner.invoke(app, [*common, "--settings", "{}", "--method", "igc"]).exit_code == 0
-    assert [call["settings"] for call in calls] == [MethodSettings(method="igc")] * 2
+    assert [call["settings"] for call in calls] == [MethodSettings(method="igc", examples=n) for n in (64, None)]
 
 
 def test_tables_are_named_after_model_and_method(runner: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:

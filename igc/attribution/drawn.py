@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from igc.attribution.baselines import shared_baselines
 from igc.attribution.correlation.closure import close, closing_shares
 from igc.attribution.estimate import MapEstimate
-from igc.attribution.gradients import Inputs
+from igc.attribution.gradients import Inputs, Outputs
+from igc.attribution.permuted import NullRequest
 from igc.attribution.problem import Problem, Rows
 from igc.attribution.protocols import DrawnAttribution, Options, Outcome, Work
+from igc.attribution.region_sums import RegionSums, WatchedNull, WithSums, permutes_responses
 from igc.attribution.scores import Scores
 from igc.attribution.summary import SUMMARIES
 from igc.errors import DataError, MethodError, explain
@@ -22,11 +27,13 @@ from igc.seeding import generator
 from igc.stats.correlation import correlation, leave_one_out
 from igc.stats.moments import Array, Moments
 
-__all__ = ["MAX_REPLICATES", "BaselinePool", "DrawnState", "DrawnSummary", "drawn_unit", "uniform_draws"]
+__all__ = ["MAX_REPLICATES", "BaselinePool", "DrawnState", "DrawnSummary", "PooledDraws", "drawn_unit", "uniform_draws"]
 
 MAX_REPLICATES = 16
 """Draws of a sample are pooled into at most so many replicates."""
 STRIPE = 256
+DRAW_BYTES = 128 << 20
+"""Draws of so many samples at a time are held that they fit into so many bytes."""
 RESIDUAL = 2
 """Position among the scalars of the sum of a sample's map minus its prediction."""
 
@@ -95,7 +102,30 @@ class BaselinePool:
         """
         if self.shared is not None:
             return tuple(x[(uniform * len(x)).astype(np.int64)] for x in self.shared)
-        return self.problem.load((uniform * self.problem.n_samples).astype(np.int64))[0]
+        return self.problem.load(self.rows(uniform))[0]
+
+    def rows(self, uniform: Array) -> Rows:
+        """Return the number of the sample that is the baseline, (row,), where the samples are the pool."""
+        return (uniform * self.problem.n_samples).astype(np.int64)
+
+
+@runtime_checkable
+class PooledDraws(Protocol):
+    """A drawn method that tells its draws apart: each has one baseline of a pool."""
+
+    @property
+    def pool(self) -> BaselinePool:
+        """Where baselines come from."""
+        ...
+
+    @property
+    def n_draws(self) -> int:
+        """Draws a sample, over all replicates."""
+        ...
+
+    def draws(self, outputs: Outputs, inputs: Inputs, rows: Rows, index: int) -> Iterator[tuple[Tensor, Rows]]:
+        """Yield a replicate's draws: maps (batch, target, component) and which samples are baselines (batch,)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -107,32 +137,66 @@ class DrawnState:
     maps : Moments
         Of each sample's mean over draws; blocks are groups.
     replicates : Moments
-        Of single replicates; blocks are their numbers.
+        Of single replicates; blocks are their numbers. Their ``absolute_map`` is a pseudo-value of the mean absolute
+        value.
+    by_baseline : array (group, target, component)
+        Sum over the draws whose baseline lies in a group of the weighted distance to the mean over draws of the same
+        sample; of no group where baselines are not samples, or groups not kept apart.
+    baseline_draws : array (group,)
+        Number of these draws.
     """
 
     maps: Moments
     replicates: Moments
+    by_baseline: Array
+    baseline_draws: Array
 
     def merge(self, other: DrawnState) -> DrawnState:
         """Combine with the moments of other samples."""
-        return DrawnState(self.maps.merge(other.maps), self.replicates.merge(other.replicates))
+        return DrawnState(
+            self.maps.merge(other.maps),
+            self.replicates.merge(other.replicates),
+            self.by_baseline + other.by_baseline,
+            self.baseline_draws + other.baseline_draws,
+        )
 
     def to_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
         """Return the state as named arrays."""
         parts = {"maps": self.maps, "replicates": self.replicates}
-        return {f"{key}.{name}": value for key, part in parts.items() for name, value in part.to_arrays().items()}
+        arrays = {f"{key}.{name}": value for key, part in parts.items() for name, value in part.to_arrays().items()}
+        return {**arrays, "by_baseline": self.by_baseline, "baseline_draws": self.baseline_draws}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.generic]]) -> DrawnState:
         """Rebuild a state from :meth:`to_arrays`."""
         parts: dict[str, dict[str, npt.NDArray[np.generic]]] = {"maps": {}, "replicates": {}}
         for name, value in arrays.items():
-            key, field = name.split(".")
-            parts[key][field] = value
-        return cls(Moments.from_arrays(parts["maps"]), Moments.from_arrays(parts["replicates"]))
+            key, _, field = name.partition(".")
+            if field:
+                parts[key][field] = value
+        return cls(
+            Moments.from_arrays(parts["maps"]),
+            Moments.from_arrays(parts["replicates"]),
+            np.asarray(arrays["by_baseline"], dtype=np.float64),
+            np.asarray(arrays["baseline_draws"], dtype=np.float64),
+        )
 
 
-def drawn_unit(problem: Problem, method: DrawnAttribution, resolved: bool, unit: int) -> DrawnState:
+class _WithSums(WithSums):
+    """A state of drawn maps, and beside it that of its null."""
+
+    kind = DrawnState
+
+
+def drawn_unit(
+    problem: Problem,
+    method: DrawnAttribution,
+    summary: str,
+    centre: Array,
+    resolved: bool,
+    unit: int,
+    watch: Callable[[Rows, Array, Array], None] | None = None,
+) -> DrawnState:
     """Compute the moments of drawn maps over one design block.
 
     Parameters
@@ -141,10 +205,16 @@ def drawn_unit(problem: Problem, method: DrawnAttribution, resolved: bool, unit:
         The attribution to be made.
     method : DrawnAttribution
         Makes the maps.
+    summary : str
+        A key of :data:`igc.attribution.summary.SUMMARIES`.
+    centre : array (target,)
+        Mean response of all samples.
     resolved : bool
         Whether to keep the groups apart.
     unit : int
         The design block.
+    watch : callable, optional
+        Is handed numbers (row,), maps (row, target, component), means over draws, and predictions (row, target).
 
     Returns
     -------
@@ -154,20 +224,88 @@ def drawn_unit(problem: Problem, method: DrawnAttribution, resolved: bool, unit:
     rows = np.arange(*problem.block_bounds()[unit])
     inputs, responses = problem.load(rows)
     predictions = problem.predict(inputs)
+    pooled: PooledDraws | None = None
+    held = method.replicates
+    if resolved and isinstance(method, PooledDraws) and method.pool.shared is None and method.n_draws > 1:
+        pooled, held = method, method.n_draws
+    room = DRAW_BYTES // (8 * held * len(centre) * problem.n_components)
+    problem = replace(problem, batch_size=max(1, min(problem.batch_size, room)))
     total: DrawnState | None = None
     for batch in problem.batches(len(rows)):
         here, numbers = tuple(x[batch] for x in inputs), rows[batch]
-        mean, parts = np.zeros(()), []
-        for index in range(method.replicates):
-            maps = method.replicate(problem.outputs, here, numbers, index).detach().double().cpu().numpy()
-            parts.append(_moments(responses[batch], predictions[batch], maps, np.full(len(numbers), index)))
-            mean = mean + maps / method.replicates
+        apart = np.zeros((0, len(centre), problem.n_components)), np.zeros(0)
+        if pooled is None:
+            made = (method.replicate(problem.outputs, here, numbers, i).detach() for i in range(method.replicates))
+        else:
+            draws = [draw for i in range(method.replicates) for draw in pooled.draws(problem.outputs, here, numbers, i)]
+            maps = torch.stack([drawn.detach() for drawn, _ in draws])
+            apart = _by_baseline(problem, maps, [who for _, who in draws], summary, responses[batch] - centre)
+            made = (part.mean(dim=0) for part in maps.chunk(method.replicates))
         groups = problem.groups[numbers] if resolved else None
-        state = DrawnState(_moments(responses[batch], predictions[batch], mean, groups), Moments.join(parts))
+        seen = None if watch is None else partial(watch, numbers)
+        state = DrawnState(*_of_batch(responses[batch], predictions[batch], made, groups, seen), *apart)
         total = state if total is None else total.merge(state)
     if total is None:
         raise DataError(explain("samples", "none", "at least one", "give samples"))
     return total
+
+
+def _of_batch(
+    responses: Array,
+    predictions: Array,
+    replicates: Iterable[Tensor],
+    groups: npt.NDArray[np.int64] | None,
+    watch: Callable[[Array, Array], None] | None,
+) -> tuple[Moments, Moments]:
+    """Return the moments of the mean over replicates, and of each.
+
+    A replicate is scattered around zero where the mean is not, so its absolute values say little about those of the
+    mean: what stands in their place are pseudo-values, how those of the mean change without the replicate.
+    """
+    made = [maps.double().cpu().numpy() for maps in replicates]
+    total = np.add.reduce(made)
+    mean = total / len(made)
+    if watch is not None:
+        watch(mean, predictions)
+    parts = []
+    for index, maps in enumerate(made):
+        moments = _moments(responses, predictions, maps, np.full(len(maps), index))
+        pseudo = (np.abs(total) - np.abs(total - maps)).mean(axis=0)
+        parts.append(replace(moments, absolute_map=pseudo[None]))
+    return _moments(responses, predictions, mean, groups), Moments.join(parts)
+
+
+def _by_baseline(
+    problem: Problem, maps: Tensor, baselines: Sequence[Rows], summary: str, centred: Array
+) -> tuple[Array, Array]:
+    """Sum weighted distances of draws to their sample's mean by the group of the baseline; count the draws.
+
+    Parameters
+    ----------
+    problem : Problem
+    maps : torch.Tensor (draw, sample, target, component)
+    baselines : sequence of array of int (sample,)
+        Number of the sample that each draw has as baseline.
+    summary : str
+        A key of :data:`igc.attribution.summary.SUMMARIES`; it says how much a change of a map counts.
+    centred : array (sample, target)
+        Response minus its mean.
+
+    Returns
+    -------
+    array (group, target, component), array (group,)
+    """
+    mean = maps.double().mean(dim=0)
+    weight = torch.ones_like(mean) if summary == "mean" else mean.sign()
+    if summary == "covariance":
+        weight = torch.as_tensor(centred, device=maps.device)[:, :, None]
+    n_groups = int(problem.groups.max()) + 1
+    sums = torch.zeros((n_groups, *mean.shape[1:]), dtype=torch.float64, device=maps.device)
+    for drawn, who in zip(maps, baselines, strict=True):
+        groups = torch.as_tensor(problem.groups[who], device=maps.device)
+        sums.index_add_(0, groups, weight * (drawn.double() - mean))
+    counts = np.bincount(problem.groups[np.concatenate(baselines)], minlength=n_groups)
+    return sums.cpu().numpy(), counts.astype(np.float64)
 
 
 def _moments(responses: Array, predictions: Array, maps: Array, blocks: npt.NDArray[np.int64] | None) -> Moments:
@@ -178,8 +316,10 @@ def _moments(responses: Array, predictions: Array, maps: Array, blocks: npt.NDAr
 class DrawnSummary:
     """The dataset attribution of a random sample attribution.
 
-    The sampling error takes the baselines as given: with the data as baseline it leaves out that another dataset
-    would have had other baselines, too. Mean absolute values grow with the noise of the draws.
+    Where the samples are the baselines, too, a sample changes the map in two ways: as what is explained and as what
+    others are explained against. The sampling error counts both, where a sample has two draws or more (from one draw,
+    the part of the baseline cannot be told from that of the sample). Mean absolute values grow with the noise of the
+    draws.
 
     Attributes
     ----------
@@ -212,8 +352,22 @@ class DrawnSummary:
         """Return one pass over the samples."""
         if state is not None:
             return None
-        unit = partial(drawn_unit, self.problem, self.method, self.scores.resolved)
+        centre = self.scores.pooled.mean_scalars[0, :, 0]
+        unit = partial(drawn_unit, self.problem, self.method, self.summary, centre, self.scores.resolved)
         return Work(len(self.problem.block_bounds()), unit, DrawnState, "draws")
+
+    def null(self, request: NullRequest) -> WatchedNull | None:
+        """Return the null of the region sums, of the very draws, where the map is the covariance with responses."""
+        if self.summary != "covariance" or not permutes_responses(self.problem):
+            return None
+        taken = partial(self._closing, request.indicator)
+        return WatchedNull(self, RegionSums(self.problem, request), self.scores, _WithSums, taken)
+
+    def _closing(self, indicator: Array, state: DrawnState) -> Array | None:
+        """Return how much of the gap each region takes up, (target, roi); None where nothing is closed."""
+        if not self.closed:
+            return None
+        return _residual_shares(state, SUMMARIES[self.summary](state.maps.pooled())[0]) @ indicator.T
 
     def precision(self, state: DrawnState) -> float | None:
         """Return the relative error of the map."""
@@ -245,12 +399,34 @@ class DrawnSummary:
         without = None if rest is None else chosen(rest)
         sums = MapEstimate(value.sum(axis=1)[:, None], replicates.sum(axis=2)[..., None], weights)
         gap, gap_error = value.sum(axis=1) - self.scores.score, sums.estimator_error()[:, 0]
+        copies, beside = self._as_baselines(state)
         if self.closed:
             shares = _residual_shares(state, value)
             value = close(value, shares, self.scores.score)
             replicates = close(replicates, shares, correlation(state.replicates))
             without = without if without is None or rest is None else close(without, shares, correlation(rest))
-        return MapEstimate(value, replicates, weights, without, noise_copies=1.0), gap, gap_error
+            beside = close(beside, shares, np.zeros(beside.shape[:2]))
+        if without is not None and len(beside):
+            without = without - beside
+        return MapEstimate(value, replicates, weights, without, noise_copies=copies), gap, gap_error
+
+    def _as_baselines(self, state: DrawnState) -> tuple[float, Array]:
+        """Return what the map changes when draws with baselines of a group are left out, (group, target, component).
+
+        To first order, to be added to the change when the samples of the group are left out. Before it, how often the
+        variance of the draws is in the jackknife of both: each draw belongs to the group of its sample and to that of
+        its baseline, which are the same for one draw in as many as there are groups.
+        """
+        if not len(state.by_baseline):
+            return 1.0, state.by_baseline
+        total, n_groups = state.baseline_draws.sum(), len(state.baseline_draws)
+        each = total / self.problem.n_samples
+        # a draw is part of the mean it is compared with
+        bias = each / (each - 1)
+        change = bias * state.by_baseline / (total - state.baseline_draws)[:, None, None]
+        if self.summary == "covariance":
+            change = change * self.scores.scale[:, None]
+        return 1 + bias + 2 / n_groups, change
 
 
 def _residual_shares(state: DrawnState, value: Array) -> Array:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from igc.errors import MethodError, ModelError, explain
 
-__all__ = ["OUTPUTS", "Outputs", "between", "flatten", "output_gradients", "shift", "vector_jacobian"]
+__all__ = ["OUTPUTS", "Outputs", "between", "flatten", "output_gradients", "shift", "unflatten", "vector_jacobian"]
 
 Inputs = tuple[Tensor, ...]
 
@@ -75,6 +75,24 @@ def flatten(tensors: Sequence[Tensor]) -> Tensor:
     """
     flat = [tensor.reshape(len(tensor), -1) for tensor in tensors]
     return flat[0] if len(flat) == 1 else torch.cat(flat, dim=1)
+
+
+def unflatten(points: Tensor, like: Inputs) -> Inputs:
+    """Return the inputs that :func:`flatten` joined.
+
+    Parameters
+    ----------
+    points : torch.Tensor (point, component)
+        All inputs of each point on one axis.
+    like : tuple of torch.Tensor (batch, ...)
+        Inputs of the same shapes.
+
+    Returns
+    -------
+    tuple of torch.Tensor (point, ...)
+    """
+    parts = torch.split(points, [x[0].numel() for x in like], dim=1)
+    return tuple(part.reshape(-1, *x.shape[1:]) for part, x in zip(parts, like, strict=True))
 
 
 def between(start: Inputs, stop: Inputs, t: Tensor) -> Inputs:

@@ -17,6 +17,7 @@ from igc.attribution.estimate import MapEstimate
 from igc.attribution.gradients import Inputs, Outputs
 from igc.attribution.problem import Problem, Rows
 from igc.attribution.scores import Scores
+from igc.attribution.tables import Table
 from igc.errors import MethodError, explain
 from igc.stats.moments import Array
 
@@ -100,6 +101,8 @@ class Outcome:
         Gradient points (or forward evaluations) used.
     maps : mapping of str to array (target, component)
         Further maps, by name.
+    tables : mapping of str to Table
+        Further numbers of the dataset that are no maps, by name.
     signed : bool
         False for a map of absolute values.
     regions : MapEstimate, optional
@@ -111,6 +114,7 @@ class Outcome:
     completeness_standard_error: Array | None = None
     evaluations: int = 0
     maps: Mapping[str, Array] = field(default_factory=dict)
+    tables: Mapping[str, Table] = field(default_factory=dict)
     signed: bool = True
     regions: MapEstimate | None = None
 

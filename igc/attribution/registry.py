@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 
+from igc.attribution.bottleneck import methods as bottleneck
 from igc.attribution.correlation import methods as correlation
 from igc.attribution.problem import Problem
 from igc.attribution.protocols import DatasetAttribution, Method, Options
 from igc.attribution.scores import Scores
 from igc.attribution.standard import methods as standard
+from igc.attribution.taylor import methods as taylor
 from igc.errors import MethodError, explain
 
 __all__ = ["METHODS", "build", "find_method", "register_method"]
@@ -77,5 +79,5 @@ def build(name: str, problem: Problem, scores: Scores, options: Options) -> Data
     return method.build(problem, scores, options)
 
 
-for _method in (*correlation.METHODS, *standard.METHODS):
+for _method in (*correlation.METHODS, *standard.METHODS, *bottleneck.METHODS, *taylor.METHODS):
     register_method(_method)

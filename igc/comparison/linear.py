@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from igc.comparison.reliability import fold_weights_of, groups_of
 from igc.stats.inference import paired_error, t_interval, two_sided
 from igc.store.arrays import read_values
+from igc.store.results import fold_weights_of, groups_of
 
 __all__ = ["COLUMNS", "deep_against_linear", "roi_difference", "same_samples"]
 

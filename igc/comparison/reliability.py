@@ -13,8 +13,9 @@ from igc.errors import DataError, explain
 from igc.stats.inference import seed_spread
 from igc.stats.resampling import split_half_reliability
 from igc.store.arrays import read_values
+from igc.store.results import fold_weights_of, groups_of
 
-__all__ = ["RELIABILITY_COLUMNS", "SEED_COLUMNS", "fold_weights_of", "groups_of", "reliability_table", "seed_table"]
+__all__ = ["RELIABILITY_COLUMNS", "SEED_COLUMNS", "reliability_table", "seed_table"]
 
 RELIABILITY_COLUMNS = ("set", "target", "n_regions", "n_groups", "half_correlation", "reliability", "map_reliability")
 """Columns of :func:`reliability_table`."""
@@ -26,21 +27,6 @@ SEED_COLUMNS = (
 """Columns of :func:`seed_table`."""
 
 Array = npt.NDArray[np.float64]
-
-
-def fold_weights_of(result: xr.Dataset) -> Array:
-    """Return the weight of each fold in a result's maps, (fold, target); folds without a score do not count."""
-    scores = read_values(result["score_fold"]).astype(np.float64)
-    sizes = np.asarray(result["n_fold"].values, dtype=np.float64)[:, None]
-    weights = np.where(np.isnan(scores), 0.0, sizes)
-    total = weights.sum(axis=0)
-    return np.asarray(np.divide(weights, total, out=np.full_like(weights, np.nan), where=total > 0))
-
-
-def groups_of(result: xr.Dataset) -> list[Array]:
-    """Return the ROI sums without each group, (group, target, roi) for each fold."""
-    folds = read_values(result["roi_without_group"]).astype(np.float64)
-    return [rows[~np.isnan(rows).all(axis=(1, 2))] for rows in folds]
 
 
 def reliability_table(result: xr.Dataset, seed: int = 0) -> pd.DataFrame:

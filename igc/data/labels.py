@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -77,11 +77,16 @@ class Labels:
 
 @dataclass(frozen=True)
 class Samples:
-    """Volumes that make each sample: those from ``start`` to before ``stop`` of run number ``run``, all (sample,)."""
+    """Volumes that make each sample: those from ``start`` to before ``stop`` of run number ``run``, all (sample,).
+
+    ``block`` (sample,) numbers stretches of consecutive volumes of one category, event and group; None where responses
+    are numbers, which make no blocks.
+    """
 
     run: IntArray
     start: IntArray
     stop: IntArray
+    block: IntArray | None = None
 
 
 # --- runs -----------------------------------------------------------------------------------------------------------
@@ -302,20 +307,29 @@ def cut_samples(data: NiftiData, runs: list[Run], labels: Labels) -> Samples:
         raise DataError(explain(str(data.targets), "no volume with a response", "at least one", remedy))
     if data.average == "block" and labels.categories is None:
         raise ConfigError(explain("data.average", "'block' with numeric targets", "'volume'", "set it to volume"))
-    run_of, starts, stops = [], [], []
+    run_of, starts, stops, blocks, n_blocks = [], [], [], [], 0
     for number, run in enumerate(runs):
         kept = np.flatnonzero(labels.kept[run.first : run.first + run.length])
+        first = last = kept
+        breaks = _block_ends(kept, kept + run.first, labels)
+        block = n_blocks + np.searchsorted(breaks, np.arange(len(kept)), side="right")
         if data.average == "block" and len(kept):
-            volumes = kept + run.first
-            keys = [labels.groups, labels.events, labels.categories]
-            same = np.diff(kept) == 1
-            for key in keys:
-                same &= key[volumes][1:] == key[volumes][:-1]  # type: ignore[index]
-            breaks = np.flatnonzero(~same) + 1
             first, last = kept[np.r_[0, breaks]], kept[np.r_[breaks - 1, len(kept) - 1]]
-        else:
-            first = last = kept
+            block = np.unique(block)
+        n_blocks += len(np.unique(block))
         run_of.append(np.full(len(first), number))
         starts.append(first)
         stops.append(last + 1)
-    return Samples(*(np.concatenate(parts).astype(np.int64) for parts in (run_of, starts, stops)))
+        blocks.append(block)
+    made = (np.concatenate(parts).astype(np.int64) for parts in (run_of, starts, stops, blocks))
+    samples = Samples(*made)
+    return samples if labels.categories is not None else replace(samples, block=None)
+
+
+def _block_ends(kept: IntArray, volumes: IntArray, labels: Labels) -> IntArray:
+    """Return the positions among the kept volumes of a run at which another block begins, without the first."""
+    same = np.diff(kept) == 1
+    for key in (labels.groups, labels.events, labels.categories):
+        if key is not None:
+            same &= key[volumes][1:] == key[volumes][:-1]
+    return np.asarray(np.flatnonzero(~same) + 1, dtype=np.int64)

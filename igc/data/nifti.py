@@ -175,6 +175,12 @@ def _responses(data: NiftiData, labels: Labels, first: IntArray) -> tuple[FloatA
     return one_hot(categories.codes, len(categories.names)), categories.names
 
 
+def _exchangeable(blocks: IntArray | None, groups: IntArray, responses: FloatArray) -> IntArray | None:
+    """Return the blocks, unless all of a group have one category (an image is a group): nothing would be permuted."""
+    kinds = np.unique(np.stack([groups, responses.argmax(axis=1)]), axis=1)
+    return blocks if kinds.shape[1] > len(np.unique(groups)) else None
+
+
 def _geometry(series: _Series, image: Any) -> tuple[dict[str, Variable], dict[str, Any]]:
     """Return where the voxels are, and the mean image of the first run to draw them on."""
     background = np.nan_to_num(series.raw(0).mean(axis=3, dtype=np.float64), posinf=0, neginf=0).astype(np.float32)
@@ -235,6 +241,7 @@ def open_nifti(data: NiftiData, seed: int) -> Iterator[Source]:
         sample_ids=first.astype(np.int64),
         read=_Reader(series, samples, responses),
         origin={"name": "functional images", "files": [*data.images, data.mask, data.targets, *(data.events or [])]},
+        blocks=_exchangeable(samples.block, groups, responses),
         in_time_order=True,
         variables={**variables, **atlases},
         attributes=attributes,

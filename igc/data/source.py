@@ -54,6 +54,9 @@ class Source:
         JSON values: what was read, its licence and citation.
     test : array of bool (sample,), optional
         The dataset's own test set.
+    blocks : array of int (sample,), optional
+        Code of the unit within a group that may change places with its like under the null (a stretch of volumes of
+        one category), where the dataset knows.
     in_time_order : bool
         Samples are neighbours in time, and stay in order within a fold.
     variables : mapping of str to Variable
@@ -72,6 +75,7 @@ class Source:
     read: Callable[[IntArray], tuple[FloatArray, FloatArray]]
     origin: Mapping[str, Any]
     test: npt.NDArray[np.bool_] | None = None
+    blocks: IntArray | None = None
     in_time_order: bool = False
     variables: Mapping[str, Variable] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)

@@ -125,6 +125,8 @@ def write_samples(
             store.put("fold", ("sample",), folds[order].astype(np.int32))
             store.put("group", ("sample",), source.groups[order])
             store.put("sample_id", ("sample",), source.sample_ids[order])
+            if source.blocks is not None:
+                store.put("block", ("sample",), source.blocks[order])
             store.set_attributes(_attributes(source, data, study, title, int(folds.max()) + 1))
 
 

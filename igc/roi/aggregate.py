@@ -14,8 +14,9 @@ from igc.errors import DataError, explain
 from igc.roi.sets import RoiSet, region_sums, region_table
 from igc.stats.inference import false_discovery, fisher_interval, t_interval, two_sided
 from igc.stats.permutation import PermutationTest, max_t, without_noise
+from igc.stats.resampling import bootstrap_interval
 from igc.store.arrays import read_values
-from igc.store.results import closing_total
+from igc.store.results import closing_total, fold_weights_of, groups_of
 
 __all__ = ["CLOSURE_TOLERANCE", "COLUMNS", "roi_table", "score_interval"]
 
@@ -29,6 +30,7 @@ CLOSURE_TOLERANCE = 1e-6
 COLUMNS = (
     *("set", "index", "roi", "target", "n_components", "attribution", "se", "estimator_error", "ci_low", "ci_high"),
     *("z", "p", "q", "positive", "negative", "share", "q_by", "z_null", "p_null", "p_fwe"),
+    *("null_test", "boot_low", "boot_high"),
 )
 """Columns of the ROI table."""
 
@@ -134,14 +136,45 @@ def _inference(sums: Array, se: Array, noise: Array, degrees: float | None) -> d
     return {"se": se, "ci_low": low, "ci_high": high, "z": sums / both, "p": two_sided(sums / both, degrees)}
 
 
-def _null_test(result: xr.Dataset, sums: Array, noise: Array, inside: npt.NDArray[np.bool_]) -> PermutationTest:
-    """Test the regions of a set and all targets, as one family, against the null of permuted responses."""
+def _null_test(result: xr.Dataset, sums: Array, noise: Array, inside: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    """Test the regions of a set and all targets, as one family, against chance."""
+    test, used = _permutation_test(result, sums, noise, inside), "permutation"
+    if test is None:
+        test, used = _analytic_test(result, sums[:, inside], inside), "analytic"
+    named = np.full(test.p.shape, None, dtype=object)
+    named[np.isfinite(test.p)] = used
+    return {"z_null": test.z, "p_null": test.p, "p_fwe": test.p_family, "null_test": named}
+
+
+def _permutation_test(
+    result: xr.Dataset, sums: Array, noise: Array, inside: npt.NDArray[np.bool_]
+) -> PermutationTest | None:
     if "roi_null" not in result:
-        none = np.full((len(sums), int(inside.sum())), np.nan)
-        return PermutationTest(none, none, none)
+        return None
     null = read_values(result["roi_null"]).astype(np.float64)[:, :, inside]
-    more = np.nan_to_num(_variable(result, "roi_null_error", noise.shape)[:, inside])
-    return max_t(sums[:, inside], without_noise(null, more, np.nan_to_num(noise[:, inside])))
+    if "roi_null_error" in result:  # else the null is made of the very maps of the sums
+        more = np.nan_to_num(_variable(result, "roi_null_error", noise.shape)[:, inside])
+        null = without_noise(null, more, np.nan_to_num(noise[:, inside]))
+    return max_t(sums[:, inside], null)
+
+
+def _analytic_test(result: xr.Dataset, sums: Array, inside: npt.NDArray[np.bool_]) -> PermutationTest:
+    """Test against the closed form of the spread over all permutations; it knows nothing of families."""
+    blank = np.full(sums.shape, np.nan)
+    if "roi_null_deviation" not in result:
+        return PermutationTest(blank, blank, blank)
+    spread = read_values(result["roi_null_deviation"]).astype(np.float64)[:, inside]
+    z = np.divide(sums, spread, out=blank.copy(), where=spread > 0)
+    return PermutationTest(z, two_sided(z, None), blank)
+
+
+def _bootstrap(result: xr.Dataset, sums: Array, both: Array) -> dict[str, Array]:
+    """Return 95 % bootstrap intervals over the groups, (target, roi); NaN where groups are few or not kept apart."""
+    low, high = np.full(sums.shape, np.nan), np.full(sums.shape, np.nan)
+    if "roi_without_group" in result:
+        without, weights = groups_of(result), fold_weights_of(result)
+        low, high = bootstrap_interval(sums, without, weights, both, int(result.attrs.get("seed", 0)))
+    return {"boot_low": np.where(both > 0, low, np.nan), "boot_high": np.where(both > 0, high, np.nan)}
 
 
 def _share(result: xr.Dataset, sums: Array) -> Array:
@@ -174,9 +207,11 @@ def roi_table(result: xr.Dataset, sets: Mapping[str, RoiSet] | None = None) -> p
         to ``ci_high`` (of both errors; t quantiles where the result says its ``degrees_of_freedom``); ``z``, the sum
         over both errors; ``p`` (two-sided); ``q`` (Benjamini-Hochberg over the regions and targets of the set); the
         sums of ``positive`` and ``negative`` components; ``share`` of the score, NaN where the score's interval
-        contains 0; ``q_by`` (Benjamini-Yekutieli, whatever the dependence); and where responses were permuted:
-        ``z_null``, in standard deviations of the null, ``p_null``, and ``p_fwe``, the family-wise probability over the
-        regions and targets of the set (max-T). What is not known is NaN.
+        contains 0; ``q_by`` (Benjamini-Yekutieli, whatever the dependence); against chance: ``z_null``, in standard
+        deviations of the null, ``p_null``, and ``p_fwe``, the family-wise probability over the regions and targets of
+        the set (max-T); ``null_test``, by which test: "permutation", or "analytic" (of all permutations of single
+        independent samples, in closed form, without ``p_fwe``); ``boot_low`` to ``boot_high``, the 95 % interval of a
+        bootstrap of the groups (see :func:`igc.stats.resampling.bootstrap_interval`). What is not known is NaN.
 
     Raises
     ------
@@ -200,18 +235,18 @@ def roi_table(result: xr.Dataset, sets: Mapping[str, RoiSet] | None = None) -> p
     values = _inference(sums, error, noise, result.attrs.get("degrees_of_freedom"))
     values |= {"attribution": sums, "positive": positive, "negative": negative, "share": _share(result, sums)}
     values["estimator_error"] = noise
+    values |= _bootstrap(result, sums, np.hypot(error, np.nan_to_num(noise)))
     blocks = []
     for name in dict.fromkeys(labels["roi_set"]):
         inside = (labels["roi_set"] == name).to_numpy()
         own = {key: value[:, inside] for key, value in values.items()}
-        test = _null_test(result, sums, noise, inside)
         own |= {"q": false_discovery(own["p"]), "q_by": false_discovery(own["p"], "by")}
-        own |= {"z_null": test.z, "p_null": test.p, "p_fwe": test.p_family}
+        own |= _null_test(result, sums, noise, inside)
         blocks.append(_block(labels[inside], targets, own))
     return pd.concat(blocks, ignore_index=True) if blocks else pd.DataFrame(columns=list(COLUMNS))
 
 
-def _block(labels: pd.DataFrame, targets: npt.NDArray[Any], values: Mapping[str, Array]) -> pd.DataFrame:
+def _block(labels: pd.DataFrame, targets: npt.NDArray[Any], values: Mapping[str, Any]) -> pd.DataFrame:
     """Return the rows of one set: target by target, region by region."""
     n = len(targets)
     columns = {

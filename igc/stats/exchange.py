@@ -43,6 +43,11 @@ class Exchange:
         """Natural logarithm of the number of distinct permutations."""
         return sum(math.lgamma(len(rows) + 1) for rows in self.classes)
 
+    @property
+    def free(self) -> bool:
+        """Whether every sample may take every other's place."""
+        return len(self.classes) == 1 and self.classes[0].shape == (self.n_samples, 1)
+
     def permutation(self, seed: int, index: int) -> Rows:
         """Draw a permutation.
 

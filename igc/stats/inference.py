@@ -18,6 +18,8 @@ __all__ = [
     "fisher_interval",
     "jackknife_interval",
     "paired_error",
+    "permutation_spread",
+    "refuse_groups",
     "seed_spread",
     "t_interval",
     "two_sided",
@@ -186,10 +188,37 @@ def seed_spread(values: npt.ArrayLike, noise: npt.ArrayLike = 0.0) -> Array:
     return np.asarray(np.sqrt(np.maximum(rows.var(axis=0, ddof=1) - own, 0.0)))
 
 
+def permutation_spread(n: int) -> float:
+    """Return the standard deviation of a correlation over all permutations of n samples: 1 / sqrt(n - 1).
+
+    Exact whatever the distributions; NaN for fewer than two samples.
+    """
+    return 1 / float(np.sqrt(n - 1)) if n > 1 else float("nan")
+
+
+def refuse_groups(groups: npt.ArrayLike) -> None:
+    """Refuse closed forms that take samples as exchangeable one by one, where groups say that they are not.
+
+    Parameters
+    ----------
+    groups : array (sample,)
+        Group of each sample.
+
+    Raises
+    ------
+    DataError
+        If a group has several samples: dependence inside groups (slow signals of a run, repeats of an image) would
+        make the spread too small, for autocorrelated volumes up to threefold.
+    """
+    largest = int(np.unique(np.asarray(groups).reshape(-1), return_counts=True)[1].max(initial=0))
+    if largest > 1:
+        seen = f"groups of up to {largest} samples"
+        remedy = "permute whole units instead (permutations=199, exchange=...)"
+        raise DataError(explain("analytic z", seen, "single independent samples", remedy))
+
+
 def analytic_z(correlation: npt.ArrayLike, groups: npt.ArrayLike) -> Array:
     """Return z of correlations with a response, against permutations of the response over single samples.
-
-    The spread of a correlation over all permutations is 1 / sqrt(n - 1), whatever the distributions.
 
     Parameters
     ----------
@@ -205,13 +234,7 @@ def analytic_z(correlation: npt.ArrayLike, groups: npt.ArrayLike) -> Array:
     Raises
     ------
     DataError
-        If a group has several samples: they are not exchangeable one by one, and dependence inside groups (slow
-        signals of a run, repeats of an image) would inflate z.
+        As :func:`refuse_groups`.
     """
-    labels = np.asarray(groups).reshape(-1)
-    largest = int(np.unique(labels, return_counts=True)[1].max(initial=0))
-    if largest > 1:
-        seen = f"groups of up to {largest} samples"
-        remedy = "permute whole units instead (permutations=199, exchange=...)"
-        raise DataError(explain("analytic z", seen, "single independent samples", remedy))
-    return np.asarray(np.asarray(correlation, dtype=np.float64) * np.sqrt(max(len(labels) - 1, 0)))
+    refuse_groups(groups)
+    return np.asarray(correlation, dtype=np.float64) / permutation_spread(np.asarray(groups).size)

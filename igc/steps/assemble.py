@@ -12,14 +12,15 @@ import numpy.typing as npt
 import xarray as xr
 
 from igc.attribution.cells import Cells
-from igc.attribution.correlation.null import NullMap
 from igc.attribution.estimate import MapEstimate, combine_folds, fold_weights, weighted_sum
+from igc.attribution.permuted import NullMap
 from igc.attribution.protocols import Method, Outcome
 from igc.attribution.scores import Scores
 from igc.roi.sets import RoiSet, region_table
 from igc.stats.moments import Array
 from igc.steps.pooling import Layout
 from igc.steps.resampled import map_reliability, null_variables, roi_variables, score_variables
+from igc.steps.tables import table_variables
 
 __all__ = ["FoldResult", "assemble"]
 
@@ -85,6 +86,8 @@ def assemble(
     variables |= _completeness(folds, weights)
     variables |= _unpacked(maps, layout)
     coordinates: dict[str, Any] = {"target": np.asarray(names, dtype=object)}
+    further, labels = table_variables([fold.outcome.tables for fold in folds], sizes, defined)
+    variables, coordinates = variables | further, coordinates | labels
     if rois:
         summed, labels = _roi_sums([part for part in regions if part is not None], sizes, defined, rois)
         variables |= summed | null_variables([fold.null for fold in folds], weights)

@@ -15,9 +15,9 @@ import numpy.typing as npt
 import torch
 import xarray as xr
 
-from igc.attribution.correlation.null import NullMap
 from igc.attribution.embedding import EmbeddedModel, check_embedding, embed
 from igc.attribution.gradients import Outputs
+from igc.attribution.permuted import NullMap
 from igc.attribution.problem import Problem, SampleSource, group_blocks
 from igc.attribution.protocols import Options, Outcome
 from igc.attribution.registry import find_method
@@ -26,8 +26,10 @@ from igc.config import MethodSettings
 from igc.errors import MethodError, ShapeError, explain
 from igc.roi.sets import RoiSet, open_rois, parse_rois
 from igc.steps.assemble import FoldResult, assemble
+from igc.steps.examples import Examples, explain_examples
+from igc.steps.execution import open_execution
 from igc.steps.matching import check_match
-from igc.steps.nulls import NullSettings, plan_null
+from igc.steps.nulls import BLOCK, NullSettings, plan_null
 from igc.steps.pooling import Pool, make_layout
 from igc.steps.progress import Reporter
 from igc.steps.request import write_request
@@ -40,17 +42,16 @@ from igc.steps.solving import (
     digest,
     frozen,
     input_dtype,
-    local_cluster,
     solve,
 )
-from igc.steps.sources import ArraySource, StoreSource, array_source, store_source
+from igc.steps.sources import ArraySource, StoreSource, array_source, labels_of, store_source
 from igc.steps.spaces import input_dims, refuse_tokens, spread_labels, with_features
 from igc.store.arrays import store_digest
 from igc.store.outputs import check_store
 from igc.store.results import save_result
 from igc.store.samples import open_samples
 from igc.store.weights import read_description
-from igc.streaming import Execution, Partials
+from igc.streaming import Partials
 
 __all__ = ["attribute", "attribute_files"]
 
@@ -113,16 +114,18 @@ def attribute(
         "auto" (a GPU where there is one), "cpu", "cuda" ...
     seed : int
         Seed of all draws.
-    client : distributed.Client, optional
-        Run on its workers; default: here.
+    client : distributed.Client, str or int, optional
+        Run on its workers; or the address of a running scheduler; or so many worker processes (1: here). Default: here,
+        and in as many processes as torch may use threads once what is left would take long. It changes no bit.
     checkpoint : str or Path, optional
         Folder in which finished partial states are kept, so that an interrupted call goes on.
     progress : bool
         Whether to show progress with the time left.
     **options
         ``batch_size``, ``block_size``, ``summary``, and further options of the method. ``permutations`` of the
-        responses for a null of the ROI sums (0: none; default: 199 for ``igc`` with the data as baseline, where
-        whole units can be exchanged), ``exchange`` (a label a sample: the units inside groups that are permuted),
+        responses for a null of the ROI sums of maps that are covariances with them (0: none; "analytic": the closed
+        form for single independent samples; default: 199, where whole units can be exchanged), ``exchange`` (a label
+        a sample: the units inside groups that are permuted; default: the coordinate ``block``, or the groups),
         ``null_points`` (gradient points a sample spent on it: 1, and up to 16 where samples are few).
 
     Returns
@@ -133,7 +136,8 @@ def attribute(
         ``completeness_error`` (gap of the map before closure), ``completeness_standard_error``: (target);
         ``roi_attribution``, ``roi_standard_error``, ``roi_estimator_error``: (target, roi);
         ``roi_without_group``, ``score_without_group``: without each group block in turn; ``roi_null``
-        (permutation, target, roi): under permuted responses.
+        (permutation, target, roi): under permuted responses; ``roi_null_deviation`` (target, roi): the spread over all
+        permutations of single samples.
 
     Raises
     ------
@@ -146,6 +150,8 @@ def attribute(
     labels = _labels(groups, source, labels)
     chosen = choose_device(device)
     null, extra = NullSettings.split(options)
+    if groups is None:
+        null = null.by_default(labels_of(samples, BLOCK))
     source, names = _selected(source, names, targets)
     if isinstance(model, torch.nn.Module):
         model.to(chosen)
@@ -163,14 +169,14 @@ def attribute(
     chosen_options = Options(baselines, points, tolerance, extra.pop("summary", None), with_features(extra, sets))
     layout = make_layout(shown.input_shapes, input_dims(source, shown, dims), sets, pool)
     problem = replace(problem, dtype=input_dtype(model, problem), pooling=layout.cells)
-    with frozen(model), Reporter(progress, method) as reporter:
+    with open_execution(client, chosen) as execution, frozen(model), Reporter(progress, method) as reporter:
         if isinstance(called, EmbeddedModel):
             check_embedding(problem, called, source)
         n_targets = check_targets(problem)
         key = "" if checkpoint is None else _array_key(model, source, problem, method, chosen_options, embedding)
-        run = Run(_execution(client), partial(_partials, checkpoint, key), reporter)
+        run = Run(execution, partial(_partials, checkpoint, key), reporter)
         null, n, order = null.in_order(source.order), source.n_samples, source.order
-        request = plan_null(null, entry, chosen_options, sets, n_targets, n, labels, order)
+        request = plan_null(null, sets, n_targets, n, labels, order)
         solved = solve(problem, entry, chosen_options, run, n_targets, request)
     attributes = {"method": method, "output": output, "seed": seed, "baselines": _described(baselines)}
     attributes["groups_digest"] = digest(problem.groups[np.argsort(source.order)].tolist())
@@ -201,10 +207,6 @@ def _selected(
     return chosen, None if names is None else [names[k] for k in targets]
 
 
-def _execution(client: Any) -> Execution:
-    return Execution() if client is None else Execution("cluster", _n_workers(client), client)
-
-
 def _partials(checkpoint: str | Path | None, key: str, label: str) -> Partials | None:
     return None if checkpoint is None else Partials(checkpoint, digest(key, label))
 
@@ -221,10 +223,6 @@ def _in_space(
 
 def _described(baselines: Any) -> Any:
     return baselines if isinstance(baselines, (str, int, type(None))) else f"array {np.shape(baselines)}"
-
-
-def _n_workers(client: Any) -> int:
-    return max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
 
 
 def _array_key(
@@ -270,10 +268,11 @@ def attribute_files(
     seed: int = 0,
     device: str = "auto",
     checkpoint: Path | None = None,
-    workers: int = 1,
+    workers: int | None = None,
     progress: bool = True,
     share: tuple[int, int] | None = None,
     others: Sequence[Path] = (),
+    scheduler: str | None = None,
 ) -> None:
     """Attribute a stored model over the held-out samples of a store, fold by fold.
 
@@ -293,8 +292,9 @@ def attribute_files(
         As in :func:`attribute`.
     checkpoint : Path, optional
         Folder for partial states; emptied when the result is written.
-    workers : int
-        Worker processes on this machine; 1 computes here, with all threads.
+    workers : int, optional
+        Worker processes on this machine; 1 computes here. Default: here, and in as many processes as torch may use
+        threads once what is left would take long. It changes no bit.
     progress : bool
         Whether to show progress.
     share : (int, int), optional
@@ -302,6 +302,8 @@ def attribute_files(
         :func:`igc.steps.merge.merge` makes the result of all of them.
     others : sequence of Path
         Checkpoint folders of other shares.
+    scheduler : str, optional
+        Address of a running Dask scheduler, in place of ``workers``.
     """
     started = time.perf_counter()
     entry = find_method(settings.method or "igc")
@@ -317,16 +319,20 @@ def attribute_files(
     layout = make_layout((dataset["inputs"].shape[1:],), (dims,), sets, None)
     key = digest(*digests.values(), settings.model_dump_json(), seed, code_digest())
     solved, blocks = [], []
+    examples, maps = Examples.of(dataset, settings.examples), []
     kept: list[Partials] = []
-    with local_cluster(workers) as execution, Reporter(progress, f"{model.name} {entry.name}") as reporter:
+    title = f"{model.name} {entry.name}"
+    with open_execution(scheduler or workers, chosen) as execution, Reporter(progress, title) as reporter:
         for fold in range(int(description["folds"])):
-            states = partial(_kept_partials, checkpoint, others, kept, key, fold)
+            states = partial(_kept_partials, checkpoint, others, kept, key, fold, str(output.resolve()))
             source = store_source(samples, fold, settings.samples)
             problem = _stored_problem(source, dataset, model, fold, settings, seed, chosen)
             problem = replace(problem, pooling=layout.cells)
             run = Run(execution, states, reporter, share)
             solved.append(_solve_fold(problem, dataset, source.rows, settings, sets, run))
             blocks.append(problem.groups)
+            scores = None if solved[-1] is None else solved[-1][0]
+            maps.append(None if scores is None else explain_examples(examples, problem, scores, settings, sets, fold))
     results = [FoldResult(*parts) for parts in solved if parts is not None]
     if share is not None and checkpoint is not None:
         write_request(checkpoint, samples, model, settings, rois, seed)
@@ -341,9 +347,11 @@ def attribute_files(
         "seed": seed,
         "baselines": _described(settings.baselines),
         "groups_digest": digest(*(block.tolist() for block in blocks)),
+        "settings": settings.model_dump(mode="json"),
     }
     names = [str(name) for name in dataset["target"].values]
     result = assemble(results, entry, layout, names, sets, attributes)
+    result = examples.label(result, maps)
     result.attrs["seconds"] = time.perf_counter() - started
     save_result(result, output)
     for partial_states in kept:
@@ -351,12 +359,12 @@ def attribute_files(
 
 
 def _kept_partials(
-    checkpoint: Path | None, others: Sequence[Path], kept: list[Partials], key: str, fold: int, label: str
+    checkpoint: Path | None, others: Sequence[Path], kept: list[Partials], key: str, fold: int, owner: str, label: str
 ) -> Partials | None:
     """Return where a fold keeps the states of some work, and remember it for the end."""
     if checkpoint is None:
         return None
-    kept.append(Partials(checkpoint, digest(key, fold, label), others))
+    kept.append(Partials(checkpoint, digest(key, fold, label), others, owner))
     return kept[-1]
 
 
@@ -375,7 +383,7 @@ def _solve_fold(
     options = Options(settings.baselines, settings.points, settings.tolerance, settings.summary, extra)
     labels, order = dataset["group"].values[rows], dataset["sample_id"].values[rows]
     n_targets, asked = check_targets(problem), null.of_store(dataset, rows)
-    request = plan_null(asked, entry, options, sets, n_targets, problem.n_samples, labels, order)
+    request = plan_null(asked, sets, n_targets, problem.n_samples, labels, order)
     return solve(problem, entry, options, run, n_targets, request)
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from igc.attribution.correlation.null import NullMap
 from igc.attribution.estimate import MapEstimate
+from igc.attribution.permuted import NullMap
 from igc.attribution.problem import Problem, Rows, SampleSource
 from igc.attribution.protocols import Outcome
 from igc.attribution.scores import Scores
@@ -107,9 +107,12 @@ def join_blocks(
     nulls = [part[2] for part in parts if part[2] is not None]
     null = None
     if len(nulls) == len(parts):
-        value = np.concatenate([n.value for n in nulls], axis=1)
-        null = replace(nulls[0], value=value, noise=np.concatenate([n.noise for n in nulls]))
-        null = replace(null, evaluations=sum(n.evaluations for n in nulls))
+        null = NullMap(
+            np.concatenate([n.value for n in nulls], axis=1),
+            _joined_optional([n.noise for n in nulls]),
+            sum(n.evaluations for n in nulls),
+            _joined_optional([n.deviation for n in nulls]),
+        )
     return joined, _joined_outcomes(outcomes), null
 
 
@@ -136,12 +139,19 @@ def _joined_moments(parts: Sequence[Moments]) -> Moments:
 
 def _joined_outcomes(parts: Sequence[Outcome]) -> Outcome:
     regions = [part.regions for part in parts if part.regions is not None]
+    # a block of a single category is not told from one of values, and has no mean over its class
+    names = [name for name in parts[0].maps if all(name in part.maps for part in parts)]
+    tables = {
+        name: replace(table, estimate=_joined_estimates([part.tables[name].estimate for part in parts]))
+        for name, table in parts[0].tables.items()
+    }
     return Outcome(
         _joined_estimates([part.estimate for part in parts]),
         _joined_optional([part.completeness_error for part in parts]),
         _joined_optional([part.completeness_standard_error for part in parts]),
         sum(part.evaluations for part in parts),
-        {name: np.concatenate([part.maps[name] for part in parts]) for name in parts[0].maps},
+        {name: np.concatenate([part.maps[name] for part in parts]) for name in names},
+        tables,
         all(part.signed for part in parts),
         _joined_estimates(regions) if len(regions) == len(parts) else None,
     )

@@ -13,7 +13,7 @@ from igc.steps.request import read_request
 __all__ = ["merge"]
 
 
-def merge(shares: Sequence[Path], output: Path, workers: int = 1, progress: bool = False) -> None:
+def merge(shares: Sequence[Path], output: Path, workers: int | None = None, progress: bool = False) -> None:
     """Merge shares; what is missing of them is computed here.
 
     Parameters
@@ -23,7 +23,7 @@ def merge(shares: Sequence[Path], output: Path, workers: int = 1, progress: bool
     output : Path
         The result store to write, the same bits as without shares.
     workers : int
-        Worker processes for what is missing.
+        Worker processes for what is missing; default: more than this one where they help.
     progress : bool
         Whether to show progress.
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from igc.attribution.correlation.null import NullMap
 from igc.attribution.estimate import MapEstimate
+from igc.attribution.permuted import NullMap
 from igc.attribution.scores import Scores
 from igc.stats.correlation import correlation, correlation_scale, jackknife_error
 from igc.stats.moments import Array
@@ -107,7 +107,7 @@ def map_reliability(estimates: Sequence[MapEstimate], weights: Array, seed: int)
 
 
 def null_variables(nulls: Sequence[NullMap | None], weights: Array) -> dict[str, Any]:
-    """Return ``roi_null`` (permutation, target, roi) and ``roi_null_error`` (target, roi).
+    """Return ``roi_null`` (permutation, target, roi), ``roi_null_error`` and ``roi_null_deviation`` (target, roi).
 
     Parameters
     ----------
@@ -118,14 +118,23 @@ def null_variables(nulls: Sequence[NullMap | None], weights: Array) -> dict[str,
     Returns
     -------
     dict
-        Empty where a fold has no null.
+        Empty where a fold has no null. ``roi_null`` where responses were permuted; ``roi_null_error`` where the null
+        has points of its own; ``roi_null_deviation`` where there is a closed form.
     """
     found = [null for null in nulls if null is not None]
     if not found or len(found) < len(nulls):
         return {}
-    value = np.einsum("fk,fpkr->pkr", weights, np.stack([np.nan_to_num(null.value) for null in found]))
-    noise = np.einsum("fk,fkr->kr", weights**2, np.stack([np.nan_to_num(null.noise) for null in found]) ** 2)
-    return {
-        "roi_null": (("permutation", "target", "roi"), value),
-        "roi_null_error": (("target", "roi"), np.sqrt(noise)),
-    }
+    variables: dict[str, Any] = {}
+    if len(found[0].value):
+        value = np.einsum("fk,fpkr->pkr", weights, np.stack([np.nan_to_num(null.value) for null in found]))
+        variables["roi_null"] = (("permutation", "target", "roi"), value)
+    # folds are independent of each other
+    for name, parts in (
+        ("roi_null_error", [null.noise for null in found]),
+        ("roi_null_deviation", [null.deviation for null in found]),
+    ):
+        known = [np.nan_to_num(part) for part in parts if part is not None]
+        if len(known) == len(parts):
+            variance = np.einsum("fk,fkr->kr", weights**2, np.stack(known) ** 2)
+            variables[name] = (("target", "roi"), np.sqrt(variance))
+    return variables

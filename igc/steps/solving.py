@@ -15,14 +15,14 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from igc.attribution.correlation.null import NullMap
+from igc.attribution.permuted import NullMap, NullRequest
 from igc.attribution.problem import Problem
 from igc.attribution.protocols import Choosing, DatasetAttribution, Method, Options, Outcome, Work
 from igc.attribution.registry import build
 from igc.attribution.scores import Scores, score_unit
 from igc.errors import MethodError, ShapeError, explain
 from igc.steps.blocks import join_blocks, of_targets, target_blocks, without_maps
-from igc.steps.nulls import NullRequest, region_null
+from igc.steps.nulls import region_test
 from igc.steps.progress import Reporter
 from igc.steps.sources import last_written
 from igc.streaming import Execution, Partials, compute_share, reduce_units
@@ -36,7 +36,6 @@ __all__ = [
     "digest",
     "frozen",
     "input_dtype",
-    "local_cluster",
     "solve",
 ]
 
@@ -244,22 +243,24 @@ def _solve(
     score = partial(score_unit, problem, maps, resolved)
     scores = run.reduce(len(problem.block_bounds()), score, Scores, "scores")
     attribution = _chosen(build(method.name, problem, scores, options), run)
-    null = None if request is None else region_null(request, problem, scores, attribution)
+    test = None if request is None else region_test(request, attribution, method.name)
+    if test is not None and test.attribution is not None:
+        attribution = test.attribution
+    extra = None if test is None else test.work()
     state: Any = None
     while (work := attribution.plan(state)) is not None:
         if run.share is not None:
             run.keep(work)
-            if null is not None:
-                run.keep(null.work())
+            if extra is not None:
+                run.keep(extra)
             return None
         added = run.reduce(work.n_units, work.unit, work.kind, work.label)
         state = added if state is None else state.merge(added)
         run.reporter.precision(attribution.precision(state))
-    if null is None:
+    if test is None:
         return scores, attribution.finish(state), None
-    extra = null.work()
-    permuted = null.finish(run.reduce(extra.n_units, extra.unit, extra.kind, extra.label))
-    return scores, attribution.finish(state), permuted
+    added = None if extra is None else run.reduce(extra.n_units, extra.unit, extra.kind, extra.label)
+    return scores, attribution.finish(state), test.finish(state, added)
 
 
 def _chosen(attribution: DatasetAttribution, run: Run) -> DatasetAttribution:
@@ -282,19 +283,3 @@ def check_targets(problem: Problem) -> int:
         seen = f"{n_outputs} outputs and {responses.shape[1]} responses"
         raise ShapeError(explain("targets", seen, "as many outputs as responses", "choose targets, or fix the model"))
     return int(n_outputs)
-
-
-@contextmanager
-def local_cluster(workers: int) -> Iterator[Execution]:
-    """Start worker processes of one thread each, where more than one is asked for."""
-    if workers <= 1:
-        yield Execution()
-        return
-    from distributed import Client, LocalCluster
-
-    with (
-        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
-        Client(cluster) as client,
-    ):
-        client.run(torch.set_num_threads, 1)
-        yield Execution("cluster", workers, client)

@@ -17,7 +17,7 @@ from igc.seeding import generator
 from igc.store.arrays import read_values, store_path
 from igc.store.samples import open_samples
 
-__all__ = ["ArraySource", "StoreSource", "array_source", "last_written"]
+__all__ = ["ArraySource", "StoreSource", "array_source", "labels_of", "last_written"]
 
 Rows = npt.NDArray[np.int64]
 CACHE_BYTES = 1 << 26
@@ -157,6 +157,33 @@ def _from_dataset(samples: Any) -> tuple[tuple[Any, ...], Any]:
     return inputs, np.stack([np.atleast_1d(_numpy(item[1])) for item in items])
 
 
+def _held_out(samples: xr.Dataset) -> xr.Dataset:
+    """Return the test samples, where there are some."""
+    if "split" in samples.coords and bool((samples["split"] == "test").any()):
+        return samples.isel(sample=np.flatnonzero(samples["split"].values == "test"))
+    return samples
+
+
+def labels_of(samples: Any, name: str) -> npt.NDArray[Any] | None:
+    """Return a coordinate (sample,) of what a caller passes as samples, of those that are taken, if it is there.
+
+    Parameters
+    ----------
+    samples : (inputs, responses), xarray.Dataset or torch dataset
+        As for :func:`array_source`.
+    name : str
+        The coordinate.
+
+    Returns
+    -------
+    array (sample,), optional
+        In the order of the samples.
+    """
+    if not isinstance(samples, xr.Dataset) or name not in samples.variables:
+        return None
+    return np.asarray(_held_out(samples)[name].values)
+
+
 def array_source(
     samples: Any, seed: int
 ) -> tuple[ArraySource, npt.NDArray[Any] | None, Sequence[str] | None, tuple[str, ...] | None]:
@@ -188,9 +215,7 @@ def array_source(
     names: Sequence[str] | None = None
     dims: tuple[str, ...] | None = None
     if isinstance(samples, xr.Dataset):
-        chosen = samples
-        if "split" in samples.coords and bool((samples["split"] == "test").any()):
-            chosen = samples.isel(sample=np.flatnonzero(samples["split"].values == "test"))
+        chosen = _held_out(samples)
         inputs, responses = (chosen["inputs"].data,), chosen["responses"].data
         groups = chosen["group"].values if "group" in chosen.coords else None
         names = [str(name) for name in chosen["target"].values] if "target" in chosen.coords else None

@@ -84,12 +84,12 @@ def spread_labels(rois: Any, tokens: tuple[int, ...], shown: tuple[int, ...]) ->
 
 
 def with_features(options: Mapping[str, Any], sets: Mapping[str, RoiSet]) -> dict[str, Any]:
-    """Return a method's options with the labels of an ROI set in place of its name.
+    """Return a method's options with the labels of ROI sets in place of their names.
 
     Parameters
     ----------
     options : mapping
-        Options of the method, whose ``features`` may name a set.
+        Options of the method, whose ``features`` and ``share`` may name a set.
     sets : mapping of str to RoiSet
         The sets at hand.
 
@@ -102,13 +102,16 @@ def with_features(options: Mapping[str, Any], sets: Mapping[str, RoiSet]) -> dic
     MethodError
         If there is no such set.
     """
-    name = options.get("features")
-    if not isinstance(name, str):
-        return dict(options)
-    if name not in sets:
-        allowed = ", ".join(sorted(sets)) or "no ROI sets here"
-        raise MethodError(explain("features", repr(name), allowed, "name an ROI set, or pass labels"))
-    return {**options, "features": sets[name].labels}
+    found = dict(options)
+    for key in ("features", "share"):
+        name = options.get(key)
+        if not isinstance(name, str):
+            continue
+        if name not in sets:
+            allowed = ", ".join(sorted(sets)) or "no ROI sets here"
+            raise MethodError(explain(key, repr(name), allowed, "name an ROI set, or pass labels"))
+        found[key] = sets[name].labels
+    return found
 
 
 def sum_embedding(result: xr.Dataset) -> xr.Dataset:

@@ -11,7 +11,7 @@ import xarray as xr
 from igc.errors import DataError, explain
 from igc.store.arrays import open_store, read_values, save_dataset
 
-__all__ = ["closing_total", "open_result", "save_result"]
+__all__ = ["closing_total", "fold_weights_of", "groups_of", "open_result", "save_result"]
 
 
 def closing_total(result: xr.Dataset) -> npt.NDArray[np.float64] | None:
@@ -76,3 +76,18 @@ def open_result(path: str | Path) -> xr.Dataset:
         allowed = "an attribution result with `score` and `attribution`"
         raise DataError(explain(path, f"variables {sorted(map(str, result))}", allowed, "make it with `igc attribute`"))
     return result
+
+
+def fold_weights_of(result: xr.Dataset) -> npt.NDArray[np.float64]:
+    """Return the weight of each fold in a result's maps, (fold, target); folds without a score do not count."""
+    scores = read_values(result["score_fold"]).astype(np.float64)
+    sizes = np.asarray(result["n_fold"].values, dtype=np.float64)[:, None]
+    weights = np.where(np.isnan(scores), 0.0, sizes)
+    total = weights.sum(axis=0)
+    return np.asarray(np.divide(weights, total, out=np.full_like(weights, np.nan), where=total > 0))
+
+
+def groups_of(result: xr.Dataset) -> list[npt.NDArray[np.float64]]:
+    """Return the ROI sums without each group, (group, target, roi) for each fold."""
+    folds = read_values(result["roi_without_group"]).astype(np.float64)
+    return [rows[~np.isnan(rows).all(axis=(1, 2))] for rows in folds]

@@ -10,9 +10,10 @@ group      sample               the unit (run, session, image) that no split div
 sample_id  sample               position in the source
 ========== ==================== ==========================================================================
 
-Optional: ``truth`` (target, component...), the planted masks; ``voxel_index`` (voxel, axis) with ``background``
-(x, y, z) and the attributes ``affine`` and ``volume_shape``; ``atlas_<name>`` (component...) with attribute
-``regions``.
+Optional: ``block`` (sample), the unit within a group that may change places with its like when responses are permuted
+(fMRI: a stretch of volumes of one category), as a code; ``truth`` (target, component...), the planted masks;
+``voxel_index`` (voxel, axis) with ``background`` (x, y, z) and the attributes ``affine`` and ``volume_shape``;
+``atlas_<name>`` (component...) with attribute ``regions``.
 Within a fold, samples are stored in a seeded random order wherever the source allows random access: the pairs
 estimator reads them in consecutive blocks.
 """
@@ -59,8 +60,9 @@ def open_samples(path: str | Path) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        ``inputs`` and ``responses`` with coordinates ``fold``, ``group``, ``sample_id``, ``split`` ("train" where the
-        fold is -1, else "test") on sample and ``target`` names; see the module's description.
+        ``inputs`` and ``responses`` with coordinates ``fold``, ``group``, ``sample_id``, ``block`` where there is one,
+        ``split`` ("train" where the fold is -1, else "test") on sample and ``target`` names; see the module's
+        description.
 
     Raises
     ------
@@ -73,6 +75,7 @@ def open_samples(path: str | Path) -> xr.Dataset:
     if missing:
         raise DataError(explain(path, f"no {', '.join(missing)}", "a samples store", "make it with `igc preprocess`"))
     split = np.where(dataset["fold"].values < 0, "train", "test")
-    return dataset.set_coords(["fold", "group", "sample_id"]).assign_coords(
+    coordinates = [name for name in ("fold", "group", "sample_id", "block") if name in dataset]
+    return dataset.set_coords(coordinates).assign_coords(
         split=("sample", split), target=("target", np.asarray(dataset.attrs["target_names"], dtype=object))
     )

@@ -13,11 +13,14 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from igc.store.atomic import replacing
+from igc.store.atomic import replacing, write_text
 
 __all__ = ["Partials"]
 
 logger = logging.getLogger(__name__)
+OWNER = "owner.txt"
+"""Names what the states beside it are for."""
+
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 
@@ -42,12 +45,16 @@ class Partials:
         removed by :meth:`clear`.
     others : sequence of Path
         Further folders in which states may be found, for example those of other shares of the work.
+    owner : str, optional
+        What the work is for, such as the path of a result: states of another key for the same are of no use any more
+        once it is finished, and :meth:`clear` removes them too.
     """
 
-    def __init__(self, folder: str | Path, key: str, others: Sequence[Path] = ()) -> None:
+    def __init__(self, folder: str | Path, key: str, others: Sequence[Path] = (), owner: str = "") -> None:
         self.folder = Path(folder)
         self.key = key
         self.others = tuple(others)
+        self.owner = owner
 
     def _file(self, name: str) -> Path:
         return self.folder / self.key[:16] / f"{name}.safetensors"
@@ -67,6 +74,9 @@ class Partials:
         arrays : mapping of str to array
             The state.
         """
+        mark = self.folder / self.key[:16] / OWNER
+        if self.owner and not mark.is_file():
+            write_text(mark, self.owner)
         plain = {field: np.ascontiguousarray(value) for field, value in arrays.items()}
         with replacing(self._file(name)) as temporary:
             save_file(plain, temporary, metadata={"key": self.key, "sha256": _digest(plain, self.key)})
@@ -102,10 +112,19 @@ class Partials:
         return arrays
 
     def clear(self) -> None:
-        """Remove the files of this work, after its result was written."""
-        folder = self.folder / self.key[:16]
-        for file in folder.glob("*.safetensors") if folder.is_dir() else ():
-            file.unlink(missing_ok=True)
-        for empty in (folder, self.folder):
-            if empty.is_dir() and not any(empty.iterdir()):
-                empty.rmdir()
+        """Remove the files of this work, and those of other keys for the same owner, after its result was written."""
+        own = self.folder / self.key[:16]
+        siblings = [mark.parent for mark in self.folder.glob(f"*/{OWNER}") if self._owned(mark)]
+        for folder in {own, *siblings}:
+            for file in (*folder.glob("*.safetensors"), folder / OWNER):
+                file.unlink(missing_ok=True)
+            _remove_empty(folder)
+        _remove_empty(self.folder)
+
+    def _owned(self, mark: Path) -> bool:
+        return bool(self.owner) and mark.read_text(encoding="utf-8") == self.owner
+
+
+def _remove_empty(folder: Path) -> None:
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()

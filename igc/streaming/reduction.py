@@ -1,20 +1,18 @@
-"""Run units of work on an executor of Dask and merge their states along the fixed tree."""
+"""Run units of work, here or on a cluster of Dask, and merge their states along the fixed tree."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Protocol, Self, TypeVar
 
-import dask
 import numpy.typing as npt
 
-from igc.errors import ConfigError, explain
+from igc.streaming.execution import Execution, stream
 from igc.streaming.partials import Partials
 from igc.streaming.tree import aligned_tasks, reduce_node, reduce_roots
 
-__all__ = ["Execution", "State", "compute_share", "reduce_units"]
+__all__ = ["State", "compute_share", "reduce_units"]
 
 
 class State(Protocol):
@@ -37,33 +35,7 @@ class State(Protocol):
 S = TypeVar("S", bound=State)
 
 
-@dataclass(frozen=True)
-class Execution:
-    """Where the tasks run.
-
-    Attributes
-    ----------
-    scheduler : str
-        "synchronous" (one after the other, each with all threads), "threads", or "cluster".
-    workers : int
-        Tasks at a time, for "threads"; for a cluster it sizes the tasks.
-    client : distributed.Client, optional
-        For "cluster": the client to submit to.
-    """
-
-    scheduler: str = "synchronous"
-    workers: int = 1
-    client: Any = None
-
-    def __post_init__(self) -> None:
-        if self.scheduler not in ("synchronous", "threads", "cluster"):
-            allowed = "'synchronous', 'threads' or 'cluster'"
-            raise ConfigError(explain("scheduler", repr(self.scheduler), allowed, "choose one of them"))
-        if self.scheduler == "cluster" and self.client is None:
-            raise ConfigError(explain("client", None, "a distributed.Client", "pass one, or choose 'threads'"))
-
-
-def _compute(task: tuple[int, int], unit: Callable[[int], S], kind: type[S], partials: Partials | None) -> S:
+def _compute(unit: Callable[[int], S], task: tuple[int, int], kind: type[S], partials: Partials | None) -> S:
     """Compute one task, or read it back."""
     name = f"units-{task[0]:08d}-{task[1]:08d}"
     if partials is not None:
@@ -75,20 +47,6 @@ def _compute(task: tuple[int, int], unit: Callable[[int], S], kind: type[S], par
     if partials is not None:
         partials.save(name, state.to_arrays())
     return state
-
-
-def _stream(tasks: Sequence[Any], run: Callable[[Any], S], execution: Execution) -> Iterator[S]:
-    """Yield the states in task order, computing at most a few ahead."""
-    if execution.scheduler == "cluster":
-        futures = execution.client.map(run, tasks, pure=False)
-        for future in futures:
-            yield future.result()
-            future.release()
-        return
-    ahead = execution.workers if execution.scheduler == "threads" else 1
-    for first in range(0, len(tasks), ahead):
-        batch = [dask.delayed(run)(task) for task in tasks[first : first + ahead]]
-        yield from dask.compute(*batch, scheduler=execution.scheduler, num_workers=ahead)
 
 
 def reduce_units(
@@ -126,10 +84,10 @@ def reduce_units(
         Of all units, the same bits for any executor, task size and interruption.
     """
     tasks = _tasks(n_units, units_per_task)
-    run = partial(_compute, unit=unit, kind=kind, partials=partials)
+    run = partial(_compute, kind=kind, partials=partials)
 
     def states() -> Iterator[S]:
-        for task, state in zip(tasks, _stream(tasks, run, execution or Execution()), strict=True):
+        for task, state in zip(tasks, stream(tasks, run, unit, execution or Execution()), strict=True):
             if advance is not None:
                 advance(task[1] - task[0])
             yield state
@@ -158,8 +116,8 @@ def compute_share(
         Number of this share, from 1, and how many there are.
     """
     tasks = _tasks(n_units, units_per_task)[share[0] - 1 :: share[1]]
-    run = partial(_compute, unit=unit, kind=kind, partials=partials)
-    for task, _ in zip(tasks, _stream(tasks, run, execution or Execution()), strict=True):
+    run = partial(_compute, kind=kind, partials=partials)
+    for task, _ in zip(tasks, stream(tasks, run, unit, execution or Execution()), strict=True):
         if advance is not None:
             advance(task[1] - task[0])
 

@@ -25,7 +25,7 @@ def test_maps_converge_to_integrated_gradients_over_all_samples():
     assert float(np.abs(error).max()) < 4
 
 
-@pytest.mark.parametrize("summary", ["mean", "covariance"])
+@pytest.mark.parametrize("summary", ["mean", "mean_absolute", "covariance"])
 def test_errors_are_honest_over_seeds(summary):
     model = smooth_network(4, 2, seed=2)
     samples = toy_samples(50, 4, model)

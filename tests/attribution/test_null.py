@@ -18,7 +18,7 @@ RUNS, BLOCKS = np.repeat(np.arange(4), 30), np.repeat(np.arange(24), 5)
 
 
 def run(model, samples, **options):
-    return igc.attribute(model, samples, rois=LABELS, progress=False, **{"points": 4, **options})
+    return igc.attribute(model, samples, progress=False, **{"rois": LABELS, "points": 4, **options})
 
 
 def permuted(exchange, count, seed=0):
@@ -150,7 +150,6 @@ def test_where_nothing_can_be_exchanged_no_null_is_made_unless_asked_for():
     samples = toy_samples(50, 6, model)
     uneven = np.sort(np.arange(50) % 7)
     assert "roi_null" not in run(model, samples, groups=uneven)
-    assert "roi_null" not in run(model, samples, baselines="zero")
     assert "roi_null" not in igc.attribute(model, samples, points=1, progress=False)
     with pytest.raises(DataError, match=r"groups of 7 to 8 samples.*exchange="):
         run(model, samples, groups=uneven, permutations=19)
@@ -159,8 +158,7 @@ def test_where_nothing_can_be_exchanged_no_null_is_made_unless_asked_for():
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        ({"baselines": "zero", "permutations": 99}, MethodError, "igc with the data as baseline"),
-        ({"method": "naive_correlation", "permutations": 99}, MethodError, "naive_correlation"),
+        ({"rois": None, "permutations": 99}, MethodError, "no ROI sets"),
         ({"permutations": 5}, MethodError, "at least 19"),
         ({"permutations": -1}, MethodError, "at least 19"),
         ({"permutations": 19, "null_points": 0}, MethodError, "positive"),

@@ -7,6 +7,7 @@ from igc.config import HaxbyData
 from igc.data.haxby import open_haxby
 from igc.data.splits import outer_folds
 from igc.errors import MissingFileError
+from igc.stats.exchange import exchange_units
 from tests.data.series import LENGTH, SECONDS, categories, mask, save, signal
 
 
@@ -55,6 +56,19 @@ def test_blocks_are_one_a_category_and_run():
     assert inputs.shape == (96, 530)
     assert responses.sum(axis=0).tolist() == [12] * 8
     assert np.bincount(source.groups).tolist() == [8] * 12
+
+
+@pytest.mark.parametrize(("average", "size"), [("volume", 9), ("block", 1)])
+def test_units_to_exchange_are_the_blocks_of_a_category_in_a_run(average, size):
+    source, _, responses = read_all(average=average)
+    assert np.bincount(source.blocks).tolist() == [size] * 96
+    for block in range(96):
+        inside = source.blocks == block
+        assert len(np.unique(source.groups[inside])) == len(np.unique(responses[inside], axis=0)) == 1
+        assert (np.diff(source.sample_ids[inside]) == 1).all()
+    for run in range(12):
+        exchange = exchange_units(8 * size, exchange=source.blocks[source.groups == run])
+        assert np.exp(exchange.log_arrangements) == pytest.approx(40320)
 
 
 @pytest.fixture

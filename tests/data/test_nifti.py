@@ -143,6 +143,10 @@ def test_two_events_of_a_kind_in_a_row_are_two_blocks_and_runs_are_never_joined(
     events = [write_events(tmp_path / f"e{i}.tsv", kinds) for i in range(2)]
     source, blocks, _ = read_all(dataset(tmp_path, 2, events=events, average="block"))
     assert len(blocks) == 12
+    volumes, _, _ = read_all(dataset(tmp_path, 2, events=events))
+    assert source.blocks.tolist() == list(range(12))
+    assert np.unique(volumes.blocks).tolist() == list(range(12))
+    assert (np.diff(volumes.blocks) >= 0).all()
     # in a table, neighbours of a kind cannot be told apart, but the end of a run can
     labels = ["face"] * 12 + ["house"] * 12 + ["house"] * 12 + ["face"] * 12
     targets = write_targets(tmp_path / "t.tsv", 2, kind=labels)
@@ -158,6 +162,7 @@ def test_numbers_are_predicted_as_they_stand(tmp_path):
     source, inputs, responses = read_all(dataset(tmp_path, **changes))
     np.testing.assert_allclose(responses, values[:, ::-1], rtol=1e-6)
     assert (source.target_type, source.target_names, len(inputs)) == ("values", ["y", "x"], 3 * LENGTH)
+    assert source.blocks is None
 
 
 def test_all_columns_but_run_and_group_are_predicted_by_default(tmp_path):
@@ -175,6 +180,7 @@ def test_group_column_of_events_is_the_unit_of_the_split(tmp_path):
     source, _, _ = read_all(dataset(tmp_path, 1, events=[str(file)], group_column="picture", average="block"))
     assert source.groups.tolist() == [0, 1, 0]
     assert source.group_names == ["p1", "p2"]
+    assert source.blocks is None  # exchanged within a picture, responses would stay as they are
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------

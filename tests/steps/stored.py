@@ -13,8 +13,10 @@ from igc.store.arrays import create_store
 FOLDS, TARGETS, VOXELS = 2, 3, 6
 
 
-def write_samples(path: Path, n: int = 240, *, seed: int = 0, categories: bool = False) -> Path:
-    """Write float32 samples of two folds of unequal size, ten samples a group."""
+def write_samples(
+    path: Path, n: int = 240, *, seed: int = 0, categories: bool = False, blocks: int | None = None
+) -> Path:
+    """Write float32 samples of two folds of unequal size, ten samples a group, ``blocks`` samples a block."""
     random = np.random.default_rng(seed)
     inputs = random.normal(size=(n, VOXELS)).astype(np.float32)
     values = inputs[:, :TARGETS] + 0.5 * np.tanh(inputs[:, 3:]) + 0.3 * random.normal(size=(n, TARGETS))
@@ -26,6 +28,8 @@ def write_samples(path: Path, n: int = 240, *, seed: int = 0, categories: bool =
         store.put("responses", ("sample", "target"), responses.astype(np.float32))
         for name, item in (("fold", fold), ("group", group), ("sample_id", np.arange(n))):
             store.put(name, ("sample",), item)
+        if blocks is not None:
+            store.put("block", ("sample",), np.arange(n) // blocks)
         store.set_attributes(
             {
                 "study": "small",

@@ -49,6 +49,40 @@ def test_folds_are_permuted_apart_by_the_units_of_the_store(study, tmp_path, nam
     np.testing.assert_allclose(result["roi_null"].sum("roi"), expected, rtol=0, atol=1e-6)
 
 
+def test_the_blocks_of_a_store_are_exchanged_by_default(study, tmp_path):
+    with_blocks = {**study, "samples": write_samples(tmp_path / "samples.zarr", blocks=5)}
+    found = attributed(with_blocks, tmp_path / "x.zarr")["roi_null"]
+    named = attributed(with_blocks, tmp_path / "y.zarr", exchange="block")["roi_null"]
+    whole = attributed(with_blocks, tmp_path / "z.zarr", exchange="group")["roi_null"]
+    np.testing.assert_array_equal(found, named)
+    np.testing.assert_array_equal(whole, attributed(study, tmp_path / "w.zarr")["roi_null"])
+    assert not np.allclose(found, whole)
+
+
+def test_a_dataset_in_memory_brings_its_blocks(study, tmp_path):
+    samples = igc.open_samples(write_samples(tmp_path / "samples.zarr", blocks=5))
+    chosen = samples.isel(sample=samples["fold"].values == 0)
+    inputs, responses = (read_values(chosen[name]) for name in ("inputs", "responses"))
+    labels = {"groups": chosen["group"].values, "exchange": chosen["block"].values}
+    options = {"rois": np.array([1, 1, 2, 2, 0, 0]), "permutations": 25, "progress": False, "points": 4}
+    model = igc.load_model(study["model"], fold=0)
+    found = igc.attribute(model, chosen, **options)["roi_null"]
+    # of a store in memory samples are permuted in its own order
+    again = igc.attribute(model, (inputs, responses), **labels, **options)["roi_null"]
+    np.testing.assert_array_equal(found, again)
+
+
+@pytest.mark.parametrize("method", ["naive_correlation", "igc"])
+def test_two_runs_a_fold_have_a_null_by_their_blocks(tmp_path, method):
+    random = np.random.default_rng(0)
+    groups, blocks = np.repeat([0, 1], 24), np.arange(48) // 4
+    model = igc.load_model(write_model(tmp_path / "mlp-seed0"), fold=0)
+    samples = random.normal(size=(48, 6)).astype(np.float32), random.normal(size=(48, 3))
+    options = {"method": method, "rois": np.array([1, 1, 2, 2, 0, 0]), "progress": False, "groups": groups}
+    assert "roi_null" not in igc.attribute(model, samples, **options)
+    assert igc.attribute(model, samples, exchange=blocks, **options).sizes["permutation"] == 199
+
+
 def test_shares_make_the_null_too(study, tmp_path, monkeypatch):
     whole = attributed(study, tmp_path / "whole.zarr")
     settings = MethodSettings(method="igc", points=4, options={"permutations": 25, "null_points": 1})

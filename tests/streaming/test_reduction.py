@@ -97,6 +97,22 @@ def test_clearing_leaves_nothing_behind(tmp_path):
     assert not (tmp_path / "p").exists()
 
 
+def test_clearing_removes_older_states_for_the_same_result_and_no_others(tmp_path):
+    def made(key, owner):
+        partials = Partials(tmp_path, key * 64, owner=owner)
+        reduce_units(3, unit, Moments, partials=partials)
+        return partials
+
+    made("a", "map")
+    kept = [made("b", "other map"), made("c", "")]
+    made("d", "map").clear()
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == [key * 16 for key in "bc"]
+    assert all(partials.load("units-00000000-00000001") is not None for partials in kept)
+    for partials in kept:
+        partials.clear()
+    assert not tmp_path.exists()
+
+
 def test_progress_counts_every_unit_once():
     done = []
     reduce_units(13, unit, Moments, units_per_task=4, advance=done.append)

@@ -131,8 +131,12 @@ def model_settings(wildcards):
 
 
 def method_settings(wildcards):
-    block = STUDIES[wildcards.study]["methods"][wildcards.method]
-    return as_text({**block, "method": block["method"] or wildcards.method}, "models")
+    study = STUDIES[wildcards.study]
+    block = dict(study["methods"][wildcards.method])
+    block["method"] = block["method"] or wildcards.method
+    if block["examples"] is None:
+        block["examples"] = study["yardsticks"]["samples"]
+    return as_text(block, "models")
 
 
 # --- files -------------------------------------------------------------------

@@ -20,13 +20,16 @@ import numpy as np
 from igc.attribution.correlation.closure import close, closing_shares
 from igc.attribution.correlation.control import control_unit, pilot_gradient
 from igc.attribution.correlation.design import PairDesign
+from igc.attribution.correlation.null import RegionNull
 from igc.attribution.correlation.pair_state import PairState
 from igc.attribution.correlation.pair_sums import Keep
 from igc.attribution.correlation.pairs import pair_unit
 from igc.attribution.correlation.sides import SIDES, choose_side, readout_weight
 from igc.attribution.estimate import MapEstimate
+from igc.attribution.permuted import NullRequest
 from igc.attribution.problem import Problem
 from igc.attribution.protocols import Options, Outcome, Work
+from igc.attribution.region_sums import permutes_responses
 from igc.attribution.scores import Scores
 from igc.errors import DataError, explain
 from igc.stats.correlation import correlation, correlation_scale, leave_one_out
@@ -168,6 +171,19 @@ class DataBaselineCorrelation:
         if cells.pooled:
             return np.asarray(state.control.covariance(0)[0])
         return cells.extended(self.pilot * self.scores.input_response)
+
+    def null(self, request: NullRequest) -> RegionNull | None:
+        """Return the null of the region sums, where measured responses are to be permuted.
+
+        There is no closed form of its spread: pairs are drawn, and no map is made of single samples.
+        """
+        if not request.permutations or not permutes_responses(self.problem):
+            return None
+        read = self.problem.source.read_responses
+        regions, units = request.indicator, request.exchange
+        return RegionNull(
+            self.problem, read, self.scores, self.pilot, regions, units, request.permutations, request.points
+        )
 
     def _estimate(self, state: PairState) -> tuple[MapEstimate, Array, Array]:
         scores, n = self.scores, self.problem.n_samples

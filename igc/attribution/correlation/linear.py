@@ -10,8 +10,10 @@ import numpy as np
 from igc.attribution.correlation.closure import close, closing_shares
 from igc.attribution.estimate import MapEstimate
 from igc.attribution.gradients import output_gradients
+from igc.attribution.permuted import NullRequest
 from igc.attribution.problem import Problem
 from igc.attribution.protocols import Options, Outcome, Work
+from igc.attribution.region_sums import InputNull, RegionSums
 from igc.attribution.scores import Scores
 from igc.errors import MethodError, explain
 from igc.stats.correlation import correlation_scale
@@ -41,6 +43,11 @@ class _FromScores:
     def precision(self, state: None) -> float | None:
         """Return None: nothing is drawn."""
         return None
+
+    def _null(self, request: NullRequest, weights: Array, scale: Array) -> InputNull:
+        pooled = self.scores.pooled
+        spread = np.sqrt(pooled.scalar_covariance(0, 0)[0])
+        return InputNull(RegionSums(self.problem, request), weights, pooled.mean_map[0, 0], scale, spread)
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,10 @@ class LinearCorrelation(_FromScores):
         maps = {"weight": self._weights}
         return Outcome(MapEstimate(closed, without_group=without), gap, np.zeros_like(gap), 2, maps)
 
+    def null(self, request: NullRequest) -> InputNull:
+        """Return the null of the region sums: each sample's map is weights times inputs."""
+        return self._null(request, self._weights, self.scores.scale)
+
 
 @dataclass(frozen=True)
 class NaiveCorrelation(_FromScores):
@@ -86,6 +97,14 @@ class NaiveCorrelation(_FromScores):
         value[scores.pooled.scalar_covariance(0, 0)[0] == 0] = np.nan
         without = _input_correlation(scores.without_group) if scores.resolved else None
         return Outcome(MapEstimate(value, without_group=without), evaluations=0)
+
+    def null(self, request: NullRequest) -> InputNull:
+        """Return the null of the region sums: each sample's map is its standardised input."""
+        variances = self.scores.pooled.map_variance()[0], self.scores.pooled.scalar_covariance(0, 0)[0]
+        weights, scale = (
+            np.divide(1.0, np.sqrt(v), out=np.zeros_like(v), where=v > 0, dtype=np.float64) for v in variances
+        )
+        return self._null(request, weights, scale)
 
 
 def _input_correlation(moments: Moments) -> Array:

@@ -21,17 +21,15 @@ from torch import Tensor
 
 from igc.attribution.correlation.design import PairDesign
 from igc.attribution.gradients import flatten, shift, vector_jacobian
+from igc.attribution.permuted import NullMap
 from igc.attribution.problem import Problem
 from igc.attribution.protocols import Work
+from igc.attribution.region_sums import check_null_size
 from igc.attribution.scores import Scores
-from igc.errors import MethodError, explain
 from igc.stats.exchange import Exchange
 from igc.stats.moments import Array
 
-__all__ = ["MAX_NULL_BYTES", "NullMap", "NullState", "RegionNull"]
-
-MAX_NULL_BYTES = 1 << 30
-"""Sums of all permutations, targets and regions must fit into so many bytes."""
+__all__ = ["NullState", "RegionNull"]
 
 REPLICATES = 4
 """At least so many independent designs, whose spread tells the noise of the null's own pairs."""
@@ -76,25 +74,6 @@ class NullState:
 
 
 @dataclass(frozen=True)
-class NullMap:
-    """Region sums of permuted responses.
-
-    Attributes
-    ----------
-    value : array (permutation, target, roi)
-        The sums, closed to the score of each permutation.
-    noise : array (target, roi)
-        Their standard error by the pairs left out.
-    evaluations : int
-        Gradient points used.
-    """
-
-    value: Array
-    noise: Array
-    evaluations: int
-
-
-@dataclass(frozen=True)
 class RegionNull:
     """The permutation null of region sums of the pairs estimator.
 
@@ -129,11 +108,7 @@ class RegionNull:
 
     def __post_init__(self) -> None:
         n_targets, n_rois = len(self.scores.scale), len(self.indicator)
-        size = 8 * (REPLICATES + 2) * self.permutations * n_targets * (n_rois + 2)
-        if size > MAX_NULL_BYTES:
-            seen = f"{self.permutations} for {n_targets} targets and {n_rois} regions, {size / 2**30:.1f} GiB"
-            allowed, remedy = f"{MAX_NULL_BYTES >> 30} GiB", "choose fewer targets, regions or permutations"
-            raise MethodError(explain("permutations", seen, allowed, remedy))
+        check_null_size(self.permutations, n_targets, n_rois, REPLICATES + 2)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what every process makes for itself."""
@@ -160,6 +135,11 @@ class RegionNull:
     def _regions(self) -> Array:
         """Regions and the whole map, (component, roi + 1)."""
         return np.concatenate([self.indicator, np.ones((1, self.indicator.shape[1]))]).T
+
+    @property
+    def attribution(self) -> None:
+        """None: the attribution is left as it is."""
+        return
 
     def work(self) -> Work:
         """Return the work: a pass over the samples, then over the pairs."""
@@ -231,15 +211,15 @@ class RegionNull:
         state.evaluations[0] = len(unit.left)
         return state
 
-    def finish(self, state: NullState) -> NullMap:
+    def finish(self, state: Any, extra: NullState) -> NullMap:
         """Add the control variate's part and close every permuted map to its permuted score."""
         n = self.problem.n_samples
         scale = self.scores.scale[:, None]
         factor = scale * (n - 1) / n
-        linear, score = scale * state.samples[..., :-1] / n, scale[:, 0] * state.samples[..., -1] / n
-        total = state.weight.sum()
-        mean = state.pairs.sum(axis=0) / total
-        covariance = state.cross / total - mean * mean[..., -1:]
+        linear, score = scale * extra.samples[..., :-1] / n, scale[:, 0] * extra.samples[..., -1] / n
+        total = extra.weight.sum()
+        mean = extra.pairs.sum(axis=0) / total
+        covariance = extra.cross / total - mean * mean[..., -1:]
         variance = covariance[..., -1:]
         usable = variance > 1e-12 * np.abs(covariance).sum(axis=-1, keepdims=True)
         # a linear model has no gap to share out
@@ -250,11 +230,11 @@ class RegionNull:
             return np.asarray(raw[..., :-1] - shares * (raw[..., -1] - score)[..., None])
 
         value = closed(mean)
-        weights = state.weight / total
-        replicates = [closed(part / w) for part, w in zip(state.pairs, state.weight, strict=True)]
+        weights = extra.weight / total
+        replicates = [closed(part / w) for part, w in zip(extra.pairs, extra.weight, strict=True)]
         spread = sum(w * ((part - value) ** 2).mean(axis=0) for w, part in zip(weights, replicates, strict=True))
         noise = np.sqrt(np.asarray(spread) / (len(weights) - 1))
-        return NullMap(value, noise, int(state.evaluations[0]))
+        return NullMap(value, noise, int(extra.evaluations[0]))
 
 
 def _accumulate(pairs: Tensor, cross: Tensor, half: Tensor, sums: Tensor) -> None:

@@ -15,8 +15,10 @@ from igc.attribution.cells import Cells
 from igc.attribution.correlation.closure import close, closing_shares
 from igc.attribution.estimate import MapEstimate
 from igc.attribution.gradients import Inputs, Outputs
+from igc.attribution.permuted import NullRequest
 from igc.attribution.problem import Problem, Rows
 from igc.attribution.protocols import Options, Outcome, Work
+from igc.attribution.region_sums import RegionSums, WatchedNull, permutes_responses
 from igc.attribution.scores import Scores
 from igc.attribution.standard.integrated_gradients import IntegratedGradients
 from igc.attribution.standard.quadrature import QUADRATURE_TOLERANCE, choose_quadrature
@@ -82,8 +84,8 @@ class SharedBaselineCorrelation:
         pooled = moments.pooled()
         fine, difference = np.split(np.nan_to_num(SUMMARIES["covariance"](pooled)[0]), 2, axis=1)
         cells = self.problem.cells
-        parts = cells.partitions if cells.pooled else [slice(None)]
-        shares = closing_shares(difference**2, fine**2, parts)
+        parts = self._parts
+        shares = self._shares(moments)
         mean = np.split(pooled.mean_map[0], 2, axis=1)[0]
         deviation = np.split(np.sqrt(pooled.map_variance()[0]), 2, axis=1)[0]
         gap = fine[:, parts[0]].sum(axis=1) - self.scores.score
@@ -98,6 +100,28 @@ class SharedBaselineCorrelation:
             maps={name: values[:, : cells.n_map] for name, values in maps.items()},
             regions=regions,
         )
+
+    @property
+    def _parts(self) -> list[slice]:
+        """Stretches of the map of which each holds every component once."""
+        return self.problem.cells.partitions if self.problem.cells.pooled else [slice(None)]
+
+    def null(self, request: NullRequest) -> WatchedNull | None:
+        """Return the null of the region sums, where responses are measured."""
+        if not permutes_responses(self.problem):
+            return None
+        taken = partial(self._taken, request.indicator)
+        return WatchedNull(self, RegionSums(self.problem, request), self.scores, shares=taken)
+
+    def _shares(self, state: Moments) -> Array:
+        """Return how much of the gap each cell takes up, (target, cell)."""
+        fine, difference = np.split(np.nan_to_num(SUMMARIES["covariance"](state.pooled())[0]), 2, axis=1)
+        return closing_shares(difference**2, fine**2, self._parts)
+
+    def _taken(self, indicator: Array, state: Moments) -> Array:
+        """Return how much of the gap each region takes up, (target, roi)."""
+        shares, cells = self._shares(state), self.problem.cells
+        return shares[:, cells.n_map :] if cells.pooled else shares @ indicator.T
 
     def _without_group(self, moments: Moments, shares: Array, parts: Sequence[slice]) -> Array | None:
         if len(moments.block) < 2:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,25 +113,33 @@ class BaselineShapley:
         return int(self.features.max()) + 1
 
     @property
-    def _pairs_each(self) -> int:
-        return -(-self.pairs // self.replicates)
+    def n_draws(self) -> int:
+        """Draws a sample, over all replicates: each a baseline with a pair of orders."""
+        return self.replicates * -(-self.pairs // self.replicates)
 
     def evaluations(self, n_samples: int) -> int:
         """Return the number of forward passes for so many samples."""
-        return n_samples * self.replicates * self._pairs_each * 2 * self.n_features
+        return n_samples * self.n_draws * 2 * self.n_features
 
     def replicate(self, outputs: Outputs, inputs: Inputs, rows: Rows, index: int) -> Tensor:
         """Return one estimate of the maps of a batch, (batch, target, component)."""
-        n, d = self._pairs_each, self.n_features
+        parts = self.draws(outputs, inputs, rows, index)
+        total = next(parts)[0]
+        for part, _ in parts:
+            total = total + part
+        return total * (self.replicates / self.n_draws)
+
+    def draws(self, outputs: Outputs, inputs: Inputs, rows: Rows, index: int) -> Iterator[tuple[Tensor, Rows]]:
+        """Yield the draws of a replicate, and the numbers of the samples that are their baselines."""
+        n, d = self.n_draws // self.replicates, self.n_features
         uniform = uniform_draws(self.seed, "baseline shapley", rows, index, n * (d + 1))
-        total = torch.zeros(())
-        with torch.no_grad():
-            for j in range(n):
-                drawn = uniform[:, j * (d + 1) : (j + 1) * (d + 1)]
-                # the rank of uniform numbers is a random order
-                rank = torch.as_tensor(np.argsort(np.argsort(drawn[:, 1:], axis=1), axis=1), device=inputs[0].device)
-                total = self._pair(outputs, self.pool.draw(drawn[:, 0]), inputs, rank) + total.to(rank.device)
-        return self._spread(total / n)
+        for j in range(n):
+            drawn = uniform[:, j * (d + 1) : (j + 1) * (d + 1)]
+            # the rank of uniform numbers is a random order
+            rank = torch.as_tensor(np.argsort(np.argsort(drawn[:, 1:], axis=1), axis=1), device=inputs[0].device)
+            with torch.no_grad():
+                values = self._pair(outputs, self.pool.draw(drawn[:, 0]), inputs, rank)
+            yield self._spread(values), self.pool.rows(drawn[:, 0])
 
     def _spread(self, values: Tensor) -> Tensor:
         """Divide what features get between their components, (batch, feature, target) -> (batch, target, component)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -22,37 +23,45 @@ class ExpectedGradients:
     ----------
     pool : BaselinePool
         Where baselines come from.
-    draws : int
+    draws_wanted : int
         Baselines, each with one point, a sample.
     seed : int
         Seed of the draws.
     """
 
     pool: BaselinePool
-    draws: int
+    draws_wanted: int
     seed: int
 
     @property
     def replicates(self) -> int:
         """Number of independent estimates."""
-        return min(self.draws, MAX_REPLICATES)
+        return min(self.draws_wanted, MAX_REPLICATES)
 
     @property
-    def _draws_each(self) -> int:
-        return -(-self.draws // self.replicates)
+    def n_draws(self) -> int:
+        """Draws a sample, over all replicates."""
+        return self.replicates * -(-self.draws_wanted // self.replicates)
 
     def evaluations(self, n_samples: int) -> int:
         """Return the number of gradient points for so many samples."""
-        return n_samples * self.replicates * self._draws_each
+        return n_samples * self.n_draws
 
     def replicate(self, outputs: Outputs, inputs: Inputs, rows: Rows, index: int) -> Tensor:
         """Return one estimate of the maps of a batch, (batch, target, component)."""
-        n = self._draws_each
+        parts = self.draws(outputs, inputs, rows, index)
+        total = next(parts)[0]
+        for part, _ in parts:
+            total += part
+        return total * (self.replicates / self.n_draws)
+
+    def draws(self, outputs: Outputs, inputs: Inputs, rows: Rows, index: int) -> Iterator[tuple[Tensor, Rows]]:
+        """Yield the draws of a replicate, and the numbers of the samples that are their baselines."""
+        n = self.n_draws // self.replicates
         uniform = uniform_draws(self.seed, "expected gradients", rows, index, 2 * n)
-        total = self._draw(outputs, inputs, self.pool.draw(uniform[:, 0]), uniform[:, 1])
-        for j in range(1, n):
-            total += self._draw(outputs, inputs, self.pool.draw(uniform[:, 2 * j]), uniform[:, 2 * j + 1])
-        return total / n
+        for j in range(n):
+            start = self.pool.draw(uniform[:, 2 * j])
+            yield self._draw(outputs, inputs, start, uniform[:, 2 * j + 1]), self.pool.rows(uniform[:, 2 * j])
 
     @staticmethod
     def _draw(outputs: Outputs, inputs: Inputs, start: Inputs, position: object) -> Tensor:

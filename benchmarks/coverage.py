@@ -1,0 +1,188 @@
+"""How often intervals made of the reported errors hold the truth: one table, for both errors.
+
+Run ``python benchmarks/coverage.py`` (about ten minutes with one thread; ``--seeds 60`` is a quick look).
+
+One network has three targets: a strong one, a weak one, and one whose response has nothing to do with the inputs
+(shuffled). Intervals with t quantiles are counted over seeds, pooled over all components and targets with a non-zero
+gradient:
+
+- ``estimator_error``: seeds of the estimator on one dataset; the truth is the map of all pairs of that dataset, each
+  path by a Gauss-Legendre rule.
+- ``standard_error``: fresh datasets of one population, with and without groups of samples that share half of the
+  variance of inputs and noise; the truth is the map of the population. A map misses it by both errors, so the width is
+  the root of the sum of their squares. The interval of the score stands beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy import stats
+
+import igc
+from igc.roi.aggregate import score_interval
+from igc.testing.probes import smooth_network
+
+LEVELS = (0.68, 0.95)
+TARGETS = ("strong", "weak", "shuffled")
+NOISE = np.array([0.5, 5.0, 0.0])
+"""Standard deviation of the noise over that of the rule; the third response is the rule on other samples."""
+N_COMPONENTS, IGNORED, GROUP_SIZE = 7, 3, 5
+
+
+class Population:
+    """Samples of a rule, drawn afresh with every seed.
+
+    The noise has one size for all datasets: were it scaled to the spread of each, scores would vary less over datasets
+    than samples of a population let them.
+
+    Parameters
+    ----------
+    grouped : bool
+        Whether samples come in groups of five that share half of the variance of inputs and noise.
+    """
+
+    def __init__(self, grouped: bool = False) -> None:
+        self.grouped = grouped
+        self.model = smooth_network(N_COMPONENTS, len(TARGETS), seed=2, ignored=IGNORED)
+        mixing = np.random.default_rng(6).normal(size=(N_COMPONENTS, N_COMPONENTS)) / np.sqrt(N_COMPONENTS)
+        self.mixing = mixing + np.eye(N_COMPONENTS)
+        self.spread = self._rule(self._inputs(np.random.default_rng(0), 100_000)).std(axis=0)
+
+    def draw(self, n, seed):
+        """Return inputs, responses and the group of each sample (None where each is its own)."""
+        random = np.random.default_rng([seed, 7])
+        inputs = self._inputs(random, n)
+        clean = self._rule(inputs)
+        clean[:, 2] = self._rule(self._inputs(random, n))[:, 2]
+        responses = clean + NOISE * self.spread * self._shared(random, n, len(TARGETS))
+        return inputs, responses, np.arange(n) // GROUP_SIZE if self.grouped else None
+
+    def truth(self, n=20_000):
+        """Return map and score of the population: noise changes no covariance, only the scale."""
+        inputs = self._inputs(np.random.default_rng(10**6), n)
+        result = igc.attribute(self.model, (inputs, self._rule(inputs)), points=64, progress=False)
+        scale = np.array([*(1 / np.sqrt(1 + NOISE[:2] ** 2)), 0.0])
+        return result["attribution"].values * scale[:, None], result["score"].values * scale
+
+    def _rule(self, inputs):
+        with torch.no_grad():
+            return self.model(torch.as_tensor(inputs)).numpy()
+
+    def _shared(self, random, n, columns):
+        own = random.normal(size=(n, columns))
+        if not self.grouped:
+            return own
+        return np.sqrt(0.5) * (random.normal(size=(-(-n // GROUP_SIZE), columns))[np.arange(n) // GROUP_SIZE] + own)
+
+    def _inputs(self, random, n):
+        skewed = 0.3 * random.exponential(size=(n, 1))
+        return (self._shared(random, n, N_COMPONENTS) + skewed) @ self.mixing
+
+
+def all_pairs(model, inputs, responses, nodes=10):
+    """Return IGC with every sample as baseline of every other, by its definition, (target, component)."""
+    where, weights = np.polynomial.legendre.leggauss(nodes)
+    stop = torch.as_tensor(inputs)
+    centred = torch.as_tensor(responses - responses.mean(axis=0))
+    total = 0.0
+    for start in stop:
+        gradient = 0.0
+        for node, weight in zip((where + 1) / 2, weights / 2, strict=True):
+            points = (start + node * (stop - start)).requires_grad_()
+            outputs = model(points)
+            columns = [torch.autograd.grad(outputs[:, k].sum(), points, retain_graph=True)[0] for k in range(3)]
+            gradient = gradient + weight * torch.stack(columns, dim=1)
+        total = total + torch.einsum("nkc,nc,nk->kc", gradient, stop - start, centred)
+    with torch.no_grad():
+        spread = responses.std(axis=0) * model(stop).numpy().std(axis=0)
+    return total.numpy() / len(inputs) ** 2 / spread[:, None]
+
+
+@dataclass
+class Counts:
+    """What is counted of one case: errors and claims (seed, target, component), and of the scores (seed, target)."""
+
+    misses: np.ndarray
+    claims: np.ndarray
+    degrees: float
+    score: np.ndarray | None = None
+
+    def coverage(self, level, targets=slice(None)):
+        """Return the share of intervals that hold the truth, and its standard error over seeds."""
+        used = self.claims.max(axis=(0, 1)) > 0
+        width = stats.t(self.degrees).ppf(0.5 + level / 2) * self.claims[:, targets]
+        inside = (np.abs(self.misses[:, targets]) <= width)[..., used].mean(axis=(1, 2))
+        return inside.mean(), inside.std(ddof=1) / np.sqrt(len(inside))
+
+
+def estimator_case(population, n, points, seeds, baselines="data", **options):
+    """Count seeds of the estimator on one dataset."""
+    inputs, responses, groups = population.draw(n, 0)
+    truth = all_pairs(population.model, inputs, responses)
+    misses, claims = [], []
+    for seed in range(seeds):
+        result = igc.attribute(
+            population.model, (inputs, responses), points=points, seed=seed, groups=groups, progress=False, **options
+        )
+        misses.append(result["attribution"].values - truth)
+        claims.append(result["estimator_error"].values)
+    return Counts(np.stack(misses), np.stack(claims), result.attrs["estimator_degrees_of_freedom"])
+
+
+def sampling_case(population, n, points, seeds, **options):
+    """Count fresh datasets of the population."""
+    truth, true_score = population.truth()
+    misses, claims, scores = [], [], []
+    for seed in range(seeds):
+        inputs, responses, groups = population.draw(n, seed + 1)
+        result = igc.attribute(
+            population.model, (inputs, responses), points=points, seed=seed, groups=groups, progress=False, **options
+        )
+        misses.append(result["attribution"].values - truth)
+        claims.append(np.hypot(result["standard_error"].values, result["estimator_error"].values))
+        intervals = [score_interval(result, level) for level in LEVELS]
+        scores.append([(low <= true_score) & (true_score <= high) for low, high in intervals])
+    return Counts(np.stack(misses), np.stack(claims), result.attrs["degrees_of_freedom"], np.stack(scores))
+
+
+def show(name, counts):
+    """Print the rows of one case: percent inside, with the standard error of that."""
+    rows = {"all targets": slice(None), **{target: slice(k, k + 1) for k, target in enumerate(TARGETS)}}
+    for row, targets in rows.items():
+        cells = [
+            f"{100 * share:6.1f} ±{100 * error:4.1f}" for share, error in (counts.coverage(p, targets) for p in LEVELS)
+        ]
+        print(f"{name:<46}{row:<14}{cells[0]:>14}{cells[1]:>14}", flush=True)
+    if counts.score is not None:
+        for k, target in enumerate(TARGETS):
+            cells = [f"{100 * counts.score[:, i, k].mean():6.1f}" for i in range(len(LEVELS))]
+            print(f"{name:<46}{'score, ' + target:<16}{cells[0]:>6}{cells[1]:>14}", flush=True)
+
+
+def main():
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=400)
+    parser.add_argument("--samples", type=int, default=200)
+    parser.add_argument("--points", type=float, default=4)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    started = time.perf_counter()
+    n, points, seeds = arguments.samples, arguments.points, arguments.seeds
+    print(f"{seeds} seeds, {n} samples, {points:g} points a sample; percent of intervals that hold the truth")
+    print(f"{'error':<46}{'targets':<14}{'68 %':>11}{'95 %':>14}")
+    for grouped in (False, True):
+        population = Population(grouped)
+        kind = "groups of 5" if grouped else "single samples"
+        show(f"estimator_error, {kind}", estimator_case(population, n, points, seeds))
+        show(f"standard_error, {kind}", sampling_case(population, n, points, seeds))
+    print(f"{time.perf_counter() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,219 @@
+"""Integrated Gradient Correlation in three parts: of first order, of each region alone, and of regions together.
+
+With the data as baseline the parts have names of their own. The first-order part is the mean gradient times the
+covariance of input and response; what a region does alone is the covariance of its partial dependence function with
+the response; what regions do together is the rest of Integrated Gradients, estimated by slopes of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import numpy as np
+import numpy.typing as npt
+
+from igc.attribution.drawn import MAX_REPLICATES, BaselinePool
+from igc.attribution.estimate import MapEstimate
+from igc.attribution.problem import Problem
+from igc.attribution.protocols import Options, Outcome, Work
+from igc.attribution.scores import Scores
+from igc.attribution.tables import Table
+from igc.attribution.taylor.guided import InteractionAware, pilot_rows
+from igc.attribution.taylor.parts import Design, TaylorState, gradients_at, taylor_unit
+from igc.attribution.taylor.points import couples
+from igc.errors import DataError, MethodError, explain
+from igc.stats.correlation import correlation, correlation_scale, leave_one_out
+from igc.stats.moments import Array, Moments
+
+__all__ = ["PARTS", "TaylorCorrelation"]
+
+PARTS = ("first", "independent", "interactive")
+RESIDUAL = 2
+
+
+@dataclass(frozen=True)
+class _Effects:
+    """Covariances of effects with the response, closed to the score, by block."""
+
+    parts: Array  # (block, target, part * region)
+    further: Array  # (block, target, effect)
+    maps: Array  # (part, block, target, component)
+    gap: Array  # (block, target), before closure
+
+
+@dataclass(frozen=True)
+class TaylorCorrelation:
+    """The three parts of Integrated Gradient Correlation and the interactions of regions.
+
+    Attributes
+    ----------
+    problem, scores, options
+        What is explained; ``points`` draws a sample.
+    labels : array of int (component,)
+        Region of each component, from 0.
+    names : array (region,)
+        What the regions are called in tables.
+    draws : int
+        Baselines a sample, each with a point of the path: the replicates. Of shared baselines all are used, each with
+        so many nodes of the path.
+    matrix : bool
+        Whether to form the interactions of pairs.
+    alone : bool
+        Whether the map leaves out the interactive part, which then stands beside it.
+    """
+
+    problem: Problem
+    scores: Scores
+    options: Options
+    labels: npt.NDArray[np.int64]
+    names: npt.NDArray[np.generic]
+    draws: int
+    matrix: bool
+    alone: bool = False
+
+    def __post_init__(self) -> None:
+        if self.options.tolerance is not None:
+            seen = self.options.tolerance
+            raise MethodError(explain("tolerance", seen, "points, for a method of fixed draws", "give points instead"))
+
+    @cached_property
+    def _pool(self) -> BaselinePool:
+        return BaselinePool.of(self.options.baselines, self.problem, self.scores)
+
+    @cached_property
+    def _pilot(self) -> Array:
+        """Mean gradient at the baselines: all of shared ones, some where the samples are the baselines."""
+        if self._pool.shared is not None:
+            return np.asarray(gradients_at(self.problem, self._pool.shared).mean(axis=0))
+        rows = pilot_rows(self.problem.n_samples)
+        total = np.zeros(())
+        for batch in self.problem.batches(len(rows)):
+            total = total + gradients_at(self.problem, self.problem.load(rows[batch])[0]).sum(axis=0)
+        return np.asarray(total / len(rows))
+
+    @cached_property
+    def _design(self) -> Design:
+        return Design(self._pool, self.labels, self._pilot, self.draws, self.matrix, self.problem.seed)
+
+    @property
+    def method(self) -> InteractionAware | None:
+        """What explains single samples: where the map leaves out what regions do together, that alone."""
+        if not self.alone:
+            return None
+        draws = min(self.draws, MAX_REPLICATES)
+        return InteractionAware(self._pool, self.labels, draws, self.problem.seed, self.problem.batch_size)
+
+    @cached_property
+    def _members(self) -> Array:
+        return np.asarray(self.labels == np.arange(self._design.n_regions)[:, None], dtype=np.float64)
+
+    def plan(self, state: TaylorState | None) -> Work | None:
+        """Return one pass over the samples."""
+        if state is not None:
+            return None
+        unit = partial(taylor_unit, self.problem, self._design, self.scores.resolved)
+        return Work(len(self.problem.block_bounds()), unit, TaylorState, "taylor")
+
+    def precision(self, state: TaylorState) -> float | None:
+        """Return the relative error of the parts of all regions, where baselines are drawn."""
+        if self._pool.shared is not None:
+            return None
+        whole, drawn = self._effects(state)[:2]
+        estimate = MapEstimate(whole.parts[0], drawn.parts, np.ones(len(drawn.parts)))
+        norm = float(np.sqrt(np.nansum(estimate.value**2)))
+        error = float(np.sqrt(np.sum(np.nan_to_num(estimate.estimator_error(), nan=np.inf) ** 2)))
+        return error / norm if norm > 0 and np.isfinite(error) else None
+
+    def finish(self, state: TaylorState | None) -> Outcome:
+        """Return the sum of the parts as the map, closed to the score, and the parts beside it."""
+        if state is None:
+            raise DataError(explain("Taylor parts", "no work done", "at least one unit", "run its plan"))
+        whole, drawn, rest = self._effects(state)
+        fixed = self._pool.shared is not None
+        weights = None if fixed else np.ones(len(drawn.gap))
+
+        def estimate(part: Callable[[_Effects], Array]) -> MapEstimate:
+            without = None if rest is None else part(rest)
+            return MapEstimate(part(whole)[0], None if fixed else part(drawn), weights, without, 1.0)
+
+        parts: dict[str, npt.NDArray[np.generic]] = {"part": np.array(PARTS, dtype=object), "region": self.names}
+        tables = {"part_attribution": Table(estimate(lambda effects: effects.parts), parts)}
+        if self.matrix:
+            tables |= self._interactions(estimate(lambda effects: effects.further))
+        chosen = 2 if self.alone else 3
+        map_ = estimate(lambda effects: effects.maps[:chosen].sum(axis=0))
+        maps = {name: whole.maps[i, 0] for i, name in enumerate(PARTS)}
+        evaluations = self.problem.n_samples * self._design.evaluations
+        if self.alone:
+            return Outcome(map_, evaluations=evaluations, maps=maps, tables=tables)
+        gaps = estimate(lambda effects: effects.gap[..., None]).estimator_error()[:, 0]
+        return Outcome(map_, whole.gap[0], gaps, evaluations, maps, tables)
+
+    def _interactions(self, further: MapEstimate) -> dict[str, Table]:
+        """Return the effects of each region with all others, and of every pair."""
+        n = self._design.n_regions
+        left, right = couples(n)
+        effects = np.arange(len(left)) + n
+        matrix = np.zeros((n, n, further.value.shape[1]))
+        matrix[left, right, effects] = matrix[right, left, effects] = 1.0
+        axes = {"region": self.names, "other_region": self.names}
+        return {
+            "interaction_total": Table(further.summed(np.eye(n, further.value.shape[1])), {"region": self.names}),
+            "interaction": Table(further.summed(matrix.reshape(n * n, -1)), axes),
+        }
+
+    def _effects(self, state: TaylorState) -> tuple[_Effects, _Effects, _Effects | None]:
+        """Return the effects of all samples, of each replicate, and without each group."""
+        scores, pooled = self.scores, state.maps.pooled()
+        shares = _shares(pooled, state.replicates, 2 * self._design.n_regions)
+        gradient = self._gradient(state.gradients.pooled())
+        covariance = scores.input_response[None]
+        whole = self._closed(pooled, gradient, covariance, shares)
+        replicates = self._closed(state.replicates, gradient, covariance, shares)
+        if not scores.resolved:
+            return whole, replicates, None
+        apart = self._gradient(leave_one_out(state.gradients) if len(state.gradients.block) else state.gradients)
+        rest = self._closed(leave_one_out(state.maps), apart, scores.without_group.covariance(0), shares)
+        return whole, replicates, rest
+
+    def _gradient(self, gradients: Moments) -> Array:
+        """Return the mean gradient at the baselines, (block or 1, target, component)."""
+        return self._pilot[None] if self._pool.shared is not None else gradients.mean_map
+
+    def _closed(self, moments: Moments, gradient: Array, covariance: Array, shares: Array) -> _Effects:
+        n, members = self._design.n_regions, self._members
+        known = correlation_scale(moments)[..., None]
+        scale = np.where(known > 0, known, np.nan)
+        effects = scale * moments.covariance(0)
+        by_component = scale * gradient * covariance
+        first = by_component @ members.T
+        alone = effects[..., :n] + (scale * self._pilot * covariance) @ members.T - first
+        together = effects[..., n : 2 * n]
+        gap = (first + alone + together).sum(axis=2) - correlation(moments)
+        taken = shares * gap[..., None]
+        alone, together = alone - taken[..., :n], together - taken[..., n : 2 * n]
+        spread = members / members.sum(axis=1, keepdims=True)
+        return _Effects(
+            np.concatenate([first, alone, together], axis=2),
+            effects[..., 2 * n :] - taken[..., 2 * n :],
+            np.stack([by_component, alone @ spread, together @ spread]),
+            gap,
+        )
+
+
+def _shares(pooled: Moments, replicates: Moments, n_closing: int) -> Array:
+    """Return the best linear correction of each effect by the residual, (target, effect).
+
+    The residual is what the random baseline and point add to the sum of the effects; it is unrelated to the response.
+    Its covariance is taken between the draws of one sample, where nothing else varies.
+    """
+    covariance, variance = pooled.covariance(RESIDUAL)[0], pooled.scalar_covariance(RESIDUAL, RESIDUAL)[0]
+    varies = variance > 1e-12 * pooled.scalar_covariance(1, 1)[0]  # else nothing but rounding is left to close
+    if len(replicates.block) > 1:
+        covariance = replicates.covariance(RESIDUAL).mean(axis=0) - covariance
+    total = covariance[:, :n_closing].sum(axis=1)
+    usable = varies & (total > 1e-12 * np.abs(covariance[:, :n_closing]).sum(axis=1))
+    corrected = np.divide(covariance, total[:, None], out=np.zeros_like(covariance), where=usable[:, None])
+    return np.asarray(corrected)

@@ -1,0 +1,178 @@
+"""Where the units of an attribution run: here, in worker processes that are started where they help, or on a cluster.
+
+Every unit is computed by as many threads of torch as the worker has, and that is one here and in every process that is
+started here: so the bits of a result do not depend on where, and beside how many others, its units were computed.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from distributed import Client, LocalCluster, WorkerPlugin
+from distributed.system import MEMORY_LIMIT
+
+from igc.errors import ExecutionError, explain
+from igc.steps.solving import code_digest
+from igc.streaming import Execution
+
+if TYPE_CHECKING:
+    from distributed import Worker
+
+__all__ = ["open_execution"]
+
+WORTH_SECONDS = 20.0
+"""Processes are started where what is left would take longer than this here: starting them takes some five seconds."""
+CONNECT_SECONDS = 5
+ADDRESS = re.compile(r"(tcp|tls|ucx|ucxx|ws|wss)://\S+:\d+")
+WORKERS_SECONDS = 30
+PROCESS_BYTES = 1 << 30
+"""Memory of this machine a worker process."""
+
+
+class _Threads(WorkerPlugin):  # type: ignore[misc]
+    """Gives torch as many threads as a worker has, in workers that join or start again later too."""
+
+    name = "igc threads"
+
+    def setup(self, worker: Worker) -> None:
+        self._before = torch.get_num_threads()
+        torch.set_num_threads(worker.state.nthreads)
+
+    def teardown(self, worker: Worker) -> None:
+        torch.set_num_threads(self._before)
+
+
+@contextmanager
+def open_execution(where: Any, device: torch.device) -> Iterator[Execution]:
+    """Say where units run, and clean up after them.
+
+    Parameters
+    ----------
+    where : distributed.Client, str, int or None
+        A client, the address of a running scheduler, so many worker processes on this machine (1: this process), or
+        None: this process, and as many others as there are cores once it shows that they help.
+    device : torch.device
+        Where the model is: on a GPU nothing is started unasked.
+
+    Yields
+    ------
+    Execution
+
+    Raises
+    ------
+    ExecutionError
+        If no scheduler or no worker is there, or workers run other code.
+    """
+    threads = torch.get_num_threads()
+    with ExitStack() as stack:
+        stack.callback(torch.set_num_threads, threads)
+        torch.set_num_threads(1)
+        if where is None:
+            workers = _helpful(threads) if device.type == "cpu" else 1
+            yield Execution("growing", workers, grow=partial(_grow, workers, stack)) if workers > 1 else Execution()
+        elif isinstance(where, int):
+            yield Execution() if where <= 1 else stack.enter_context(_processes(where))
+        else:
+            yield stack.enter_context(_running(where))
+
+
+def _helpful(threads: int) -> int:
+    """Return how many processes this machine has room for, 1 where none can be started."""
+    if multiprocessing.parent_process() is not None or not _importable():
+        return 1
+    return max(1, min(threads, int(MEMORY_LIMIT) // PROCESS_BYTES))
+
+
+def _importable() -> bool:
+    """Return whether a new process may import the program that runs: a script without a guard would run again."""
+    file = getattr(sys.modules.get("__main__"), "__file__", None)
+    if file is None:
+        return True
+    try:
+        return "__main__" in Path(file).read_text(encoding="utf-8") or Path(file).name == "__main__.py"
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _grow(workers: int, stack: ExitStack, seconds: float) -> Execution | None:
+    """Start processes if what is left would take so long here that they help."""
+    return stack.enter_context(_processes(workers)) if seconds > WORTH_SECONDS else None
+
+
+@contextmanager
+def _processes(workers: int) -> Iterator[Execution]:
+    """Start worker processes of one thread each on this machine."""
+    if not _importable():
+        remedy = "call it under `if __name__ == '__main__':`, or in this process alone with 1"
+        raise ExecutionError(explain("client", workers, "processes that can import the script", remedy))
+    with (
+        LocalCluster(
+            n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
+        ) as cluster,
+        Client(cluster) as client,
+        _prepared(client),
+    ):
+        yield Execution("cluster", workers, client=client)
+
+
+@contextmanager
+def _running(where: Any) -> Iterator[Execution]:
+    """Use a cluster that runs."""
+    with ExitStack() as stack:
+        client = where if isinstance(where, Client) else stack.enter_context(_connected(str(where)))
+        name = client.scheduler.address
+        try:
+            client.wait_for_workers(1, timeout=WORKERS_SECONDS)
+        except TimeoutError as error:
+            remedy = "start some with `dask worker`"
+            raise ExecutionError(explain(name, "a scheduler without workers", "at least one", remedy)) from error
+        _check_code(client, name)
+        stack.enter_context(_prepared(client))
+        yield Execution("cluster", sum(client.nthreads().values()), client=client)
+
+
+@contextmanager
+def _connected(address: str) -> Iterator[Client]:
+    allowed = "the address of a running Dask scheduler, such as tcp://127.0.0.1:8786"
+    message = explain("scheduler", repr(address), allowed, "correct it, or start one")
+    if not ADDRESS.fullmatch(address):
+        raise ExecutionError(message)
+    try:
+        client = Client(address, timeout=CONNECT_SECONDS)
+    except OSError as error:
+        raise ExecutionError(message) from error
+    with client:
+        yield client
+
+
+def _check_code(client: Client, name: str) -> None:
+    """Refuse workers that would compute something else."""
+    try:
+        digests = set(client.run(code_digest).values())
+    except ImportError as error:
+        digests, reason = {""}, str(error)
+    else:
+        reason = "another version of igc"
+    if digests != {code_digest()}:
+        remedy = "install the same version where workers run, and start them anew"
+        raise ExecutionError(explain(name, f"workers with {reason}", "the code that runs here", remedy))
+
+
+@contextmanager
+def _prepared(client: Client) -> Iterator[None]:
+    """Set the threads of the workers for as long as they are used."""
+    client.register_plugin(_Threads())
+    try:
+        yield
+    finally:
+        if client.status == "running":
+            client.unregister_worker_plugin(_Threads.name)
