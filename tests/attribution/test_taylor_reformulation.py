@@ -129,8 +129,8 @@ def test_every_method_gives_first_order_terms_to_their_own_component(method):
 
 
 def test_principles_tell_what_each_method_keeps():
-    sizes, hidden = {"independent": 0.3, "interactive": 0.4}, {"zero": 0.5, "one": 0.2, "data": 0.0}
-    judged = {name: principles(name, sizes, 0.6, hidden) for name in WEIGHTINGS}
+    sizes = {"independent": 0.3, "interactive": 0.4}
+    judged = {name: principles(name, sizes, 0.6, 0.5) for name in WEIGHTINGS}
     assert judged["gradient_x_input"].kept == {
         "low approximation error": False,
         "right assignment": False,

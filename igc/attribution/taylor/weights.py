@@ -51,8 +51,9 @@ class Weighting:
         Name of the method, as :func:`igc.methods` has it where it is registered.
     weights : callable
         From a multi-index (component,) to the weight of each component in the term.
-    baseline : {"input", "zero", "one", "data"}
-        Where the series starts: at the input itself, at zero, at shared baselines, or at all of the data.
+    baseline : {"input", "zero", "data"}
+        Where the series starts: at the input itself (and what it is multiplied by is the distance to zero), at a single
+        baseline, by custom zero, or at all of the data.
     first_order_only : bool
         Whether the method is the first-order term of an expansion at the input, and leaves out all others of that.
     layered : bool
@@ -63,7 +64,7 @@ class Weighting:
 
     method: str
     weights: Callable[[Index], Array]
-    baseline: Literal["input", "zero", "one", "data"]
+    baseline: Literal["input", "zero", "data"]
     formula: str
     first_order_only: bool = False
     layered: bool = False
@@ -77,11 +78,11 @@ WEIGHTINGS: dict[str, Weighting] = {
     weighting.method: weighting
     for weighting in (
         Weighting("gradient_x_input", _degree, "input", "kᵢ", first_order_only=True),
-        Weighting("occlusion", _takes_part, "one", "1 if kᵢ ≥ 1"),
-        Weighting("occlusion_patch", _takes_part, "one", "1 if the patch takes part"),
+        Weighting("occlusion", _takes_part, "zero", "1 if kᵢ ≥ 1"),
+        Weighting("occlusion_patch", _takes_part, "zero", "1 if the patch takes part"),
         Weighting("lrp_epsilon", _share_of_degree, "zero", "kᵢ/|k| by neuron, at zero", layered=True),
-        Weighting("deeplift", _share_of_degree, "one", "kᵢ/|k| by neuron", layered=True),
-        Weighting("integrated_gradients", _share_of_degree, "one", "kᵢ/|k|"),
+        Weighting("deeplift", _share_of_degree, "zero", "kᵢ/|k| by neuron", layered=True),
+        Weighting("integrated_gradients", _share_of_degree, "zero", "kᵢ/|k|"),
         Weighting("baseline_shapley", _equal_share, "data", "1/members"),
         Weighting("expected_gradients", _share_of_degree, "data", "mean of kᵢ/|k|"),
     )
@@ -134,9 +135,7 @@ class Principles:
         return sum(self.kept.values())
 
 
-def principles(
-    method: str, sizes: Mapping[str, float], first_order_error: float, hidden: Mapping[str, float]
-) -> Principles:
+def principles(method: str, sizes: Mapping[str, float], first_order_error: float, hidden_zero: float) -> Principles:
     """Judge a method by the effects that were found in some data.
 
     Of effects of higher order the smallest misassignment counts, that of second order, so that the numbers of methods
@@ -150,9 +149,8 @@ def principles(
         Mean absolute "independent" and "interactive" effects, of the mean absolute change of the outputs.
     first_order_error : float
         What the first-order expansion at the input leaves out, of the same.
-    hidden : mapping of str to float
-        Importance of inputs that equal the baseline, for the baselines "zero", "one" and "data"; for methods that
-        expand at the input the baseline is zero.
+    hidden_zero : float
+        Importance of inputs that are zero. With all data as baselines nothing that varies is hidden.
 
     Returns
     -------
@@ -160,11 +158,10 @@ def principles(
     """
     weighting = find_weighting(method)
     alone, together = np.array([2, 0]), np.array([1, 1])
-    baseline = "zero" if weighting.baseline == "input" else weighting.baseline
     return Principles(
         method,
         first_order_error if weighting.first_order_only else 0.0,
         weighting.misassigned(alone) * sizes["independent"],
         weighting.misassigned(together) * sizes["interactive"],
-        hidden[baseline],
+        0.0 if weighting.baseline == "data" else hidden_zero,
     )
