@@ -1,6 +1,6 @@
 """How often intervals made of the reported errors hold the truth: one table, for both errors.
 
-Run ``python benchmarks/coverage.py`` (about ten minutes with one thread; ``--seeds 60`` is a quick look).
+Run ``python benchmarks/coverage.py`` (two minutes with one thread; ``--seeds 60`` is a quick look).
 
 One network has three targets: a strong one, a weak one, and one whose response has nothing to do with the inputs
 (shuffled). Intervals with t quantiles are counted over seeds, pooled over all components and targets with a non-zero
@@ -25,6 +25,7 @@ from scipy import stats
 
 import igc
 from igc.roi.aggregate import score_interval
+from igc.testing.closed_forms import data_baseline_igc
 from igc.testing.probes import smooth_network
 
 LEVELS = (0.68, 0.95)
@@ -84,25 +85,6 @@ class Population:
         return (self._shared(random, n, N_COMPONENTS) + skewed) @ self.mixing
 
 
-def all_pairs(model, inputs, responses, nodes=10):
-    """Return IGC with every sample as baseline of every other, by its definition, (target, component)."""
-    where, weights = np.polynomial.legendre.leggauss(nodes)
-    stop = torch.as_tensor(inputs)
-    centred = torch.as_tensor(responses - responses.mean(axis=0))
-    total = 0.0
-    for start in stop:
-        gradient = 0.0
-        for node, weight in zip((where + 1) / 2, weights / 2, strict=True):
-            points = (start + node * (stop - start)).requires_grad_()
-            outputs = model(points)
-            columns = [torch.autograd.grad(outputs[:, k].sum(), points, retain_graph=True)[0] for k in range(3)]
-            gradient = gradient + weight * torch.stack(columns, dim=1)
-        total = total + torch.einsum("nkc,nc,nk->kc", gradient, stop - start, centred)
-    with torch.no_grad():
-        spread = responses.std(axis=0) * model(stop).numpy().std(axis=0)
-    return total.numpy() / len(inputs) ** 2 / spread[:, None]
-
-
 @dataclass
 class Counts:
     """What is counted of one case: errors and claims (seed, target, component), and of the scores (seed, target)."""
@@ -120,10 +102,10 @@ class Counts:
         return inside.mean(), inside.std(ddof=1) / np.sqrt(len(inside))
 
 
-def estimator_case(population, n, points, seeds, baselines="data", **options):
+def estimator_case(population, n, points, seeds, **options):
     """Count seeds of the estimator on one dataset."""
     inputs, responses, groups = population.draw(n, 0)
-    truth = all_pairs(population.model, inputs, responses)
+    truth = data_baseline_igc(population.model, inputs, responses, nodes=10)
     misses, claims = [], []
     for seed in range(seeds):
         result = igc.attribute(

@@ -319,14 +319,18 @@ RoiSource = Annotated[
 class Yardsticks(Block):
     """How the maps of a study are judged by what the model does when parts of its input are taken away."""
 
+    models: list[Name] | None = Field(None, description="judge only the maps of these models; default: of all")
     samples: int = Field(64, ge=0, description="held-out samples on which every method is judged; 0: none")
-    steps: int = Field(14, ge=2, description="steps of the insertion and deletion curves")
-    subsets: int = Field(96, ge=12, description="random subsets a sample, for Sensitivity-N and infidelity")
-    scored: int = Field(256, ge=0, description="held-out samples on which deletion of the dataset's map is scored")
+    steps: int = Field(10, ge=2, description="steps of the insertion and deletion curves")
+    subsets: int = Field(72, ge=12, description="random subsets a sample, for Sensitivity-N and infidelity")
+    scored: int = Field(128, ge=0, description="held-out samples on which deletion of the dataset's map is scored")
     randomized: int = Field(4, ge=0, description="samples explained again under randomised weights; 0: none")
     retrained: int = Field(0, ge=0, description="samples on which models are retrained without the best parts; 0: none")
+    retrain_model: Literal["linear", "network"] = Field(
+        "linear", description="what is retrained: ridge regression, or a small network"
+    )
     retrain_seeds: int = Field(3, ge=2, description="models retrained for each share of parts")
-    retrain_epochs: int = Field(8, ge=1, description="passes over the samples of a retrained model")
+    retrain_epochs: int = Field(8, ge=1, description="passes over the samples of a retrained network")
 
 
 class Study(Block):
@@ -348,6 +352,9 @@ class Study(Block):
             for model in method.models or []:
                 if model not in self.models:
                     raise ValueError(f"methods.{key}.models names {model!r}, but the models are {sorted(self.models)}")
+        for model in self.yardsticks.models or []:
+            if model not in self.models:
+                raise ValueError(f"yardsticks.models names {model!r}, but the models are {sorted(self.models)}")
         known = getattr(self.data, "atlases", {})
         for key, rois in self.rois.items():
             if isinstance(rois, AtlasRois) and rois.atlas not in known:

@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from igc.stats.inference import paired_error, t_interval, two_sided
+from igc.stats.inference import false_discovery, paired_error, t_interval, two_sided
+from igc.stats.resampling import bootstrap_interval
 from igc.store.arrays import read_values
 from igc.store.results import fold_weights_of, groups_of
 
@@ -18,6 +19,7 @@ __all__ = ["COLUMNS", "deep_against_linear", "roi_difference", "same_samples"]
 COLUMNS = (
     *("set", "index", "roi", "target", "network", "network_se", "linear", "linear_se"),
     *("difference", "difference_se", "ci_low", "ci_high", "z", "p", "paired", "network_score", "linear_score"),
+    *("q", "boot_low", "boot_high"),
 )
 """Columns of the table of :func:`deep_against_linear`."""
 
@@ -46,8 +48,13 @@ def same_samples(a: xr.Dataset, b: xr.Dataset) -> bool:
     return both and a["roi_without_group"].shape[:2] == b["roi_without_group"].shape[:2]
 
 
-def _paired(a: xr.Dataset, b: xr.Dataset, targets: tuple[list[int], ...], rois: tuple[list[int], ...]) -> Array:
-    """Return the error of the difference, from leaving out the same groups in both."""
+def _paired(
+    a: xr.Dataset, b: xr.Dataset, targets: tuple[list[int], ...], rois: tuple[list[int], ...]
+) -> tuple[Array, list[Array]]:
+    """Return the error of the difference, from leaving out the same groups in both, and each fold's part without them.
+
+    A fold's part of the difference is weighed, (group, target, roi); the parts of all folds add up.
+    """
     parts, noises = [], []
     for result, k, r in zip((a, b), targets, rois, strict=True):
         weights = fold_weights_of(result)[:, k, None]
@@ -57,7 +64,16 @@ def _paired(a: xr.Dataset, b: xr.Dataset, targets: tuple[list[int], ...], rois: 
         paired_error(first, second, (noises[0][fold], noises[1][fold]))
         for fold, (first, second) in enumerate(zip(*parts, strict=True))
     ]
-    return np.asarray(np.sqrt(np.sum(np.square(errors), axis=0)))
+    differences = [np.asarray(first - second) for first, second in zip(*parts, strict=True)]
+    return np.asarray(np.sqrt(np.sum(np.square(errors), axis=0))), differences
+
+
+def _bootstrap(difference: Array, without: list[Array], error: Array) -> tuple[Array, Array]:
+    """Return 95 % bootstrap intervals, the same groups drawn in both models; NaN where they are not paired."""
+    if not without:
+        return np.full(difference.shape, np.nan), np.full(difference.shape, np.nan)
+    low, high = bootstrap_interval(difference, without, np.ones((len(without), len(difference))), error)
+    return np.where(error > 0, low, np.nan), np.where(error > 0, high, np.nan)
 
 
 def roi_difference(first: xr.Dataset, second: xr.Dataset) -> pd.DataFrame:
@@ -75,8 +91,10 @@ def roi_difference(first: xr.Dataset, second: xr.Dataset) -> pd.DataFrame:
         ``second``, ``second_se``, ``difference``, ``difference_se``, the 95 % interval ``ci_low`` to ``ci_high``,
         ``z``, two-sided ``p``, ``paired``, ``first_score`` and ``second_score``. Where both were made on the same
         samples with the same groups, ``difference_se`` is of the paired jackknife, which leaves the same group out of
-        both, so that what all models find hard or easy in a group cancels (``paired``); else the errors are taken as
-        independent. Empty where either has no ROI sums.
+        both, so that what all models find hard or easy in a group cancels (``paired``), and ``boot_low`` to
+        ``boot_high`` is the interval of a bootstrap of the groups, the same in both; else the errors are taken as
+        independent. ``q`` is the false discovery rate over regions and targets of the set (Benjamini-Hochberg). Empty
+        where either has no ROI sums.
     """
     columns = [name.replace("network", "first").replace("linear", "second") for name in COLUMNS]
     if "roi_attribution" not in first or "roi_attribution" not in second:
@@ -93,7 +111,9 @@ def roi_difference(first: xr.Dataset, second: xr.Dataset) -> pd.DataFrame:
         scores = read_values(result["score"]).astype(np.float64)[targets[side]]
         values[f"{key}_score"] = np.repeat(scores[:, np.newaxis], len(rois[side]), axis=1)
     paired = same_samples(first, second)
-    error = _paired(first, second, tuple(targets), tuple(rois)) if paired else np.sqrt(variance)
+    error, without = np.sqrt(variance), list[Array]()
+    if paired:
+        error, without = _paired(first, second, tuple(targets), tuple(rois))
     degrees = [float(result.attrs.get("degrees_of_freedom", np.inf)) for result in (first, second)]
     least = min(degrees)
     values["difference"] = values["first"] - values["second"]
@@ -101,11 +121,14 @@ def roi_difference(first: xr.Dataset, second: xr.Dataset) -> pd.DataFrame:
     values["ci_low"], values["ci_high"] = t_interval(values["difference"], values["difference_se"], least)
     values["z"] = values["difference"] / values["difference_se"]
     values["p"] = two_sided(values["z"], least)
+    values["boot_low"], values["boot_high"] = _bootstrap(values["difference"], without, values["difference_se"])
     table = pd.DataFrame({key: value.reshape(-1) for key, value in values.items()})
     for column, variable in (("set", "roi_set"), ("index", "roi_index"), ("roi", "roi_name")):
         table[column] = np.tile(first[variable].values[rois[0]], len(target_names))
     table["target"] = np.repeat(np.asarray(target_names, dtype=object), len(rois[0]))
     table["paired"] = paired
+    # the regions and targets of a set are tested together, as in the table of a single model
+    table["q"] = table.groupby("set")["p"].transform(lambda p: false_discovery(p.to_numpy()))
     return table[columns]
 
 

@@ -117,7 +117,15 @@ def model_labels(models: Iterable[str]) -> dict[str, str]:
 
 def method_label(method: str) -> str:
     """Return how a method is called in figures."""
-    spelled = {"igc": "IGC", "x": "\N{MULTIPLICATION SIGN}"}
+    spelled = {
+        "igc": "IGC",
+        "x": "\N{MULTIPLICATION SIGN}",
+        "deeplift": "DeepLIFT",
+        "smoothgrad": "SmoothGrad",
+        "lrp": "LRP",
+        "shap": "SHAP",
+        "epsilon": "\N{GREEK SMALL LETTER EPSILON}",
+    }
     return " ".join(spelled.get(word, word) for word in method.split("_"))
 
 

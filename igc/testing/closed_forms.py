@@ -15,14 +15,17 @@ Values = npt.NDArray[np.float64]
 
 
 def _path_gradients(model: Callable[[Tensor], Tensor], start: Values, stop: Values, nodes: int) -> Values:
-    """Return the mean gradient on the way from start to stop, (target, component), by the Gauss-Legendre rule."""
+    """Return the mean gradient from start to each stop, (..., target, component), by the Gauss-Legendre rule."""
     where, weights = np.polynomial.legendre.leggauss(nodes)
-    points = torch.as_tensor(start + ((where + 1) / 2)[:, None] * (stop - start)).requires_grad_()
+    ends = np.atleast_2d(stop)
+    points = torch.as_tensor(start + ((where + 1) / 2)[:, None, None] * (ends - start))
+    points = points.reshape(-1, ends.shape[1]).requires_grad_()
     outputs = model(points)
     gradients = [
         torch.autograd.grad(outputs[:, k].sum(), points, retain_graph=True)[0] for k in range(outputs.shape[1])
     ]
-    return np.stack([(weights / 2) @ g.numpy() for g in gradients])
+    mean = [np.tensordot(weights / 2, g.numpy().reshape(nodes, *ends.shape), axes=1) for g in gradients]
+    return np.stack(mean, axis=1).reshape(*stop.shape[:-1], len(mean), ends.shape[1])
 
 
 def shared_baseline_igc(
@@ -45,9 +48,9 @@ def shared_baseline_igc(
     -------
     array (target, component)
     """
-    maps = np.stack(
-        [np.mean([(x - b) * _path_gradients(model, b, x, nodes) for b in baselines], axis=0) for x in inputs]
-    )
+    maps = np.zeros((len(inputs), responses.shape[1], inputs.shape[1]))
+    for baseline in baselines:
+        maps += (inputs - baseline)[:, None] * _path_gradients(model, baseline, inputs, nodes) / len(baselines)
     with torch.no_grad():
         predictions = model(torch.as_tensor(inputs)).numpy()
     centred = responses - responses.mean(axis=0)

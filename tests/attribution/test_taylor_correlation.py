@@ -214,3 +214,35 @@ def test_sampling_errors_of_the_parts_match_fresh_datasets():
         errors.append(np.hypot(found["part_attribution_standard_error"], found["part_attribution_estimator_error"]))
     ratio = np.sqrt(np.mean(np.square(errors), axis=0)) / np.std(values, axis=0, ddof=1)
     assert 0.6 < np.median(ratio) < 1.6
+
+
+def test_sizes_of_effects_are_their_means_over_samples():
+    """x0 x3 + x1^2 with baseline zero: nothing of first order, a known share alone and a known share together."""
+
+    def model(x):
+        return (x[:, 0] * x[:, 3] + x[:, 1] ** 2)[:, None]
+
+    inputs = np.random.default_rng(0).normal(size=(40, D))
+    inputs[::4, 1] = 0.0
+    responses = model(torch.as_tensor(inputs)).numpy()
+    found = run(model, (inputs, responses), baselines="zero", points=2)["effect_size"]
+    together, alone = np.abs(inputs[:, 0] * inputs[:, 3]), inputs[:, 1] ** 2
+    change = np.abs(responses[:, 0]).mean()
+    assert float(found.sel(size="first")[0]) == 0
+    assert float(found.sel(size="independent")[0]) == pytest.approx(alone.mean() / change)
+    assert float(found.sel(size="interactive")[0]) == pytest.approx(together.mean() / change)
+    # the slope at the input counts every term of second order twice
+    assert float(found.sel(size="first_order_error")[0]) == pytest.approx(1.0)
+    # of the inputs that are zero, only x1 is ever, and there its slope is zero, too
+    assert float(found.sel(size="hidden_zero")[0]) == 0
+
+
+def test_importance_of_inputs_that_are_zero_is_their_share():
+    inputs = np.random.default_rng(1).normal(size=(50, 2))
+    inputs[:25, 0] = 0.0
+    model = linear_model(np.array([[1.0, 1.0]]))
+    found = igc.attribute(model, (inputs, inputs.sum(axis=1, keepdims=True)), "taylor_igc", points=1, progress=False)[
+        "effect_size"
+    ]
+    deviation = inputs.std(axis=0)
+    assert float(found.sel(size="hidden_zero")[0]) == pytest.approx(0.5 * deviation[0] / deviation.sum())

@@ -6,6 +6,7 @@ from scipy import stats
 import igc
 from igc.comparison.linear import COLUMNS, deep_against_linear, roi_difference
 from igc.roi.sets import from_labels
+from igc.stats.correlation import jackknife_error
 from igc.testing.probes import linear_model, smooth_network, toy_samples
 from tests.roi.synthetic import make_result
 
@@ -72,6 +73,27 @@ def test_leaving_the_same_groups_out_of_both_models_narrows_the_difference() -> 
     assert not independent["paired"].any()  # another seed pools other samples into blocks
     np.testing.assert_allclose(paired["difference"], independent["difference"], atol=1e-12)
     assert np.linalg.norm(paired["difference_se"]) < 0.6 * np.linalg.norm(independent["difference_se"])
+
+
+def test_a_bootstrap_draws_the_same_groups_in_both_models() -> None:
+    network, linear, reshuffled = two_models()
+    paired = deep_against_linear(network, linear)
+    a, b = (result["roi_without_group"].values[0] for result in (network, linear))
+    parts = 64 * (a.mean(axis=0) - b.mean(axis=0)) - 63 * (a - b)  # pseudo-values of the difference
+    random = np.random.default_rng(0)
+    draws = [parts[random.integers(0, 64, 64)].mean(axis=0).reshape(-1) for _ in range(3000)]
+    spread = np.std(draws, axis=0) * paired["difference_se"] / jackknife_error(a - b).reshape(-1)
+    width = (paired["boot_high"] - paired["boot_low"]) / 2
+    np.testing.assert_allclose(width, stats.t(63).ppf(0.975) * np.sqrt(64 / 63) * spread, rtol=0.12)
+    assert (paired["boot_low"] < paired["difference"]).all()
+    assert (paired["difference"] < paired["boot_high"]).all()
+    assert deep_against_linear(network, reshuffled)[["boot_low", "boot_high"]].isna().all().all()
+
+
+def test_false_discovery_is_controlled_over_each_set() -> None:
+    table = deep_against_linear(make_result(SHAPE, {"a": A, "b": B}, seed=1), make_result(SHAPE, {"a": A, "b": B}))
+    for _, rows in table.groupby("set"):
+        np.testing.assert_allclose(rows["q"], stats.false_discovery_control(rows["p"]))
 
 
 def test_groups_of_the_study_are_paired_whatever_the_seed() -> None:

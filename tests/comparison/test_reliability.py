@@ -5,7 +5,8 @@ import igc
 from igc.comparison.reliability import RELIABILITY_COLUMNS, SEED_COLUMNS, reliability_table, seed_table
 from igc.errors import DataError
 from igc.roi.sets import from_labels
-from igc.testing.probes import smooth_network, toy_samples
+from igc.stats.resampling import split_halves
+from igc.testing.probes import linear_model, smooth_network, toy_samples
 from tests.roi.synthetic import make_result
 
 SHAPE = (1, 6, 8)
@@ -31,6 +32,25 @@ def test_a_profile_is_as_reliable_as_it_repeats_in_fresh_samples() -> None:
     # regions of one component each: the profile is the map
     np.testing.assert_allclose(rows["map_reliability"], rows["reliability"], atol=0.03)
     assert table[table["set"] == "two"]["reliability"].isna().all()
+
+
+def test_halves_are_what_the_method_says_of_half_the_groups() -> None:
+    model = linear_model(np.random.default_rng(1).normal(size=(2, 6)))
+    inputs, responses = toy_samples(600, 6, model, noise=3.0)
+    groups = np.arange(600) // 20
+    options = {"method": "linear_igc", "rois": np.arange(1, 7), "permutations": 0, "progress": False}
+    whole = igc.attribute(model, (inputs, responses), groups=groups, **options)
+    value, without = whole["roi_fold"].values[0], whole["roi_without_group"].values[0]
+    found = split_halves(value, without, np.random.default_rng(0))
+    order = np.random.default_rng(0).permutation(30)
+    for half, members in zip(found, (order[:15], order[15:]), strict=True):
+        inside = np.isin(groups, members)
+        exact = igc.attribute(model, (inputs[inside], responses[inside]), groups=groups[inside], **options)
+        named = slice(0, 6)  # without the rest, which is empty
+        gap, error = half - exact["roi_attribution"].values, exact["roi_standard_error"].values
+        ratio = np.abs(gap[:, named]) / error[:, named]
+        assert ratio.max() < 0.5
+        assert ratio.mean() < 0.15
 
 
 def test_more_samples_are_more_reliable() -> None:

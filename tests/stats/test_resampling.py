@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
+from scipy import stats
 
 from igc.errors import DataError
 from igc.stats.correlation import correlation, jackknife_error, leave_one_out
 from igc.stats.moments import Moments
 from igc.stats.resampling import (
     block_bootstrap,
+    bootstrap_interval,
     percentile_interval,
     pseudo_bootstrap,
     pseudo_values,
@@ -67,6 +69,62 @@ def test_bootstrap_jackknife_and_its_linear_form_agree_for_correlations_of_group
     linear = pseudo_bootstrap(correlation(moments.pooled())[0], without, 2000, np.random.default_rng(0))
     np.testing.assert_allclose(exact.std(axis=0), jackknife_error(without), rtol=0.06)
     np.testing.assert_allclose(linear.std(axis=0), jackknife_error(without), rtol=0.06)
+
+
+def means_without(groups):
+    return (groups.sum(axis=0) - groups) / (len(groups) - 1)
+
+
+def test_the_bootstrap_interval_of_a_mean_is_that_of_t():
+    groups = np.random.default_rng(1).normal(size=(24, 2, 3))
+    low, high = bootstrap_interval(groups.mean(axis=0), [means_without(groups)], np.ones((1, 2)))
+    half = stats.t(23).ppf(0.975) * stats.sem(groups)
+    np.testing.assert_allclose((high - low) / 2, half, rtol=0.08)
+    np.testing.assert_allclose((high + low) / 2, groups.mean(axis=0), atol=0.1 * half.max())
+
+
+def test_the_bootstrap_interval_is_that_of_resampled_sums():
+    scalars, maps, _ = data(n=2000)
+    moments = Moments.of(scalars, maps, np.arange(2000) // 40)
+    exact = percentile_interval(block_bootstrap(moments, correlation, 4000, np.random.default_rng(0)))
+    without = correlation(leave_one_out(moments))
+    found = bootstrap_interval(correlation(moments.pooled())[0], [without], np.ones((1, 2)))
+    wider = stats.t(49).ppf(0.975) / stats.norm.ppf(0.975) * np.sqrt(50 / 49)
+    np.testing.assert_allclose(found[1] - found[0], (exact[1] - exact[0]) * wider, rtol=0.12)
+
+
+def test_folds_are_drawn_apart_and_weighed():
+    random = np.random.default_rng(2)
+    folds = [random.normal(size=(n, 3)) for n in (16, 30)]
+    weights = np.array([[0.25], [0.75]]).repeat(3, axis=1)
+    value = sum(w * fold.mean(axis=0) for w, fold in zip(weights, folds, strict=True))
+    low, high = bootstrap_interval(value, [means_without(fold) for fold in folds], weights)
+    error = np.sqrt(sum((w * stats.sem(fold)) ** 2 for w, fold in zip(weights, folds, strict=True)))
+    np.testing.assert_allclose((high - low) / 2, stats.t(44).ppf(0.975) * error, rtol=0.08)
+    low, high = bootstrap_interval(value, [means_without(fold) for fold in folds], weights, 0.5 * error)
+    np.testing.assert_allclose((high - low) / 2, stats.t(44).ppf(0.975) * 0.5 * error, rtol=0.08)
+
+
+def test_the_bootstrap_interval_covers_and_follows_the_skew():
+    groups = np.random.default_rng(3).exponential(size=(25, 600))
+    value = groups.mean(axis=0)
+    low, high = bootstrap_interval(value, [means_without(groups)], np.ones((1, 600)))
+    assert np.mean(high - value) > 1.15 * np.mean(value - low)
+    covered = np.mean((low <= 1) & (high >= 1))
+    symmetric = stats.t(24).ppf(0.975) * stats.sem(groups)
+    assert 0.9 < covered < 0.97
+    # too small a mean goes with too small an error: the upper end is what a symmetric interval misses
+    assert np.mean(high < 1) < np.mean(value + symmetric < 1)
+
+
+def test_few_groups_have_no_bootstrap_and_the_targets_held_at_once_do_not_matter(monkeypatch):
+    groups = np.random.default_rng(1).normal(size=(20, 5, 2))
+    whole = bootstrap_interval(groups.mean(axis=0), [means_without(groups)], np.ones((1, 5)))
+    monkeypatch.setattr("igc.stats.resampling._BOOTSTRAP_BYTES", 1)
+    single = bootstrap_interval(groups.mean(axis=0), [means_without(groups)], np.ones((1, 5)))
+    np.testing.assert_allclose(single, whole, rtol=0, atol=1e-12)
+    few = groups[:19]
+    assert np.isnan(bootstrap_interval(few.mean(axis=0), [means_without(few)], np.ones((1, 5)))).all()
 
 
 def test_pseudo_values_of_a_mean_are_the_values():

@@ -69,13 +69,15 @@ def test_intervals_cover_the_truth_over_fresh_datasets(grouped):
         return clustered(n, seed) if grouped else (toy_samples(n, 6, MODEL, seed=seed), None)
 
     truth = run(*draw(10000, 10**6))["roi_attribution"].values.reshape(-1)
-    inside = {0.68: [], 0.95: []}
+    inside = {0.68: [], 0.95: [], "bootstrap": []}
     for seed in range(100):
         result = run(*draw(200, seed), seed=seed)
         table = roi_table(result)
         inside[0.95].append((table["ci_low"] <= truth) & (truth <= table["ci_high"]))
+        inside["bootstrap"].append((table["boot_low"] <= truth) & (truth <= table["boot_high"]))
         half = (table["ci_high"] - table["ci_low"]) / 2
         law = stats.t(result.attrs["degrees_of_freedom"])
         inside[0.68].append(np.abs(table["attribution"] - truth) <= half * law.ppf(0.84) / law.ppf(0.975))
     assert 0.92 <= np.mean(inside[0.95]) <= 0.985
+    assert 0.92 <= np.mean(inside["bootstrap"]) <= 0.985
     assert 0.63 <= np.mean(inside[0.68]) <= 0.75

@@ -33,6 +33,7 @@ __all__ = ["METHODS", "PRIORS", "default_beta"]
 PRIORS = ("none", "upsampled", "moment", "wgan")
 BETA, COMPONENTS_EACH_NAT = 20.0, 400
 FEATURE_STEPS, INPUT_STEPS, DRAWS, RATE, SIGMA = 10, 60, 10, 1.0, 1.0
+MOMENT_STEPS, GAN_STEPS = 15, 40
 PROBE = 4
 
 
@@ -151,7 +152,8 @@ def _prior(problem: Problem, likelihood: Likelihood, statistics: Statistics, opt
     features = _feature_bottleneck(problem, likelihood, layer, Options(extra=kept))
     if choice == "upsampled":
         return UpsampledPrior(features, shapes)
-    return (MomentPrior if choice == "moment" else GanPrior)(features, statistics, shapes)
+    steps = int(_number(options, "prior_steps", MOMENT_STEPS if choice == "moment" else GAN_STEPS, whole=True, least=1))
+    return (MomentPrior if choice == "moment" else GanPrior)(features, statistics, shapes, steps)
 
 
 def _input_iba(problem: Problem, scores: Scores, options: Options) -> DatasetAttribution:
@@ -184,7 +186,7 @@ METHODS = (
         closes_to=None,
         signed=False,
         source="arXiv 2110.01471",
-        options=(*OPTIONS, "prior"),
+        options=(*OPTIONS, "prior", "prior_steps"),
     ),
 )
 """What the registry holds of this folder."""

@@ -133,7 +133,7 @@ class MomentPrior:
     bottleneck: FeatureBottleneck
     statistics: Statistics
     shapes: tuple[tuple[int, ...], ...]
-    steps: int = 15
+    steps: int
     draws: int = 8
     learning_rate: float = 0.5
 

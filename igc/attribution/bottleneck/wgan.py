@@ -126,7 +126,7 @@ class GanPrior:
     bottleneck: FeatureBottleneck
     statistics: Statistics
     shapes: tuple[tuple[int, ...], ...]
-    steps: int = 40
+    steps: int
     draws: int = 32
     learning_rate: float = 0.1
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from igc.attribution.drawn import MAX_REPLICATES, BaselinePool, uniform_draws
-from igc.attribution.gradients import Inputs, Outputs, flatten
+from igc.attribution.gradients import Inputs, Outputs, flatten, unflatten
 from igc.attribution.problem import Rows
 from igc.errors import MethodError, ShapeError, explain
 
@@ -165,11 +165,6 @@ class BaselineShapley:
         for first in range(1, d, step):
             switched = torch.arange(first, min(first + step, d), device=rank.device)
             points = torch.where(when < switched[:, None, None], high, low).reshape(len(switched) * n, -1)
-            values.append(outputs(_unflatten(points, stop)).reshape(len(switched), n, -1))
+            values.append(outputs(unflatten(points, stop)).reshape(len(switched), n, -1))
         change = torch.cat([*values, ends[1:]]).diff(dim=0)
         return change.transpose(0, 1).gather(1, rank[:, :, None].expand(-1, -1, change.shape[2]))
-
-
-def _unflatten(points: Tensor, like: Inputs) -> Inputs:
-    parts = torch.split(points, [x[0].numel() for x in like], dim=1)
-    return tuple(part.reshape(-1, *x.shape[1:]) for part, x in zip(parts, like, strict=True))

@@ -61,7 +61,7 @@ def _expected_gradients(problem: Problem, scores: Scores, options: Options) -> D
 def _gradient_shap(problem: Problem, scores: Scores, options: Options) -> DatasetAttribution:
     pool = BaselinePool.of(options.baselines, problem, scores)
     scale = noise_scale(options.extra.get("noise", NOISE), problem, scores)
-    method = GradientShap(pool, scale, _draws(options), problem.seed)
+    method = GradientShap(pool, _draws(options), problem.seed, scale)
     return DrawnSummary(problem, scores, options, method, options.summary or "mean_absolute")
 
 

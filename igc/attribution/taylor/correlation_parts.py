@@ -23,6 +23,7 @@ from igc.attribution.tables import Table
 from igc.attribution.taylor.guided import InteractionAware, pilot_rows
 from igc.attribution.taylor.parts import Design, TaylorState, gradients_at, taylor_unit
 from igc.attribution.taylor.points import couples
+from igc.attribution.taylor.sizes import effect_sizes
 from igc.errors import DataError, MethodError, explain
 from igc.stats.correlation import correlation, correlation_scale, leave_one_out
 from igc.stats.moments import Array, Moments
@@ -140,6 +141,7 @@ class TaylorCorrelation:
 
         parts: dict[str, npt.NDArray[np.generic]] = {"part": np.array(PARTS, dtype=object), "region": self.names}
         tables = {"part_attribution": Table(estimate(lambda effects: effects.parts), parts)}
+        tables["effect_size"] = effect_sizes(self.problem, self._pool, self.labels, self.matrix)
         if self.matrix:
             tables |= self._interactions(estimate(lambda effects: effects.further))
         chosen = 2 if self.alone else 3

@@ -16,7 +16,7 @@ from igc.attribution.paths import gauss_kronrod
 from igc.attribution.taylor.points import couples, region_masks, subset_slopes, subset_values
 from igc.stats.moments import Array
 
-__all__ = ["ENGINES", "ORDERS", "Region", "Terms"]
+__all__ = ["ENGINES", "ORDERS", "Region", "Terms", "power_fit"]
 
 ORDERS = 9
 """Orders that slopes along a path are resolved into."""
@@ -155,7 +155,7 @@ def by_path(region: Region, pairs: bool) -> Terms:
     shared = (together - alone) @ weights
     spread = (together @ (weights - coarse)).abs().sum(dim=-1) + (alone @ (weights - coarse)).abs().sum(dim=-1)
     effects = (exact.first + exact.independent + shared).sum(dim=-1)
-    coefficients = _power_fit(rule.nodes, together)
+    coefficients = power_fit(rule.nodes, together)
     return Terms(
         exact.first,
         exact.independent,
@@ -170,8 +170,21 @@ def by_path(region: Region, pairs: bool) -> Terms:
     )
 
 
-def _power_fit(nodes: Array, values: Tensor) -> Tensor:
-    """Return the coefficients of the powers of t of a least-squares polynomial, the last axis from nodes to powers."""
+def power_fit(nodes: Array, values: Tensor) -> Tensor:
+    """Fit polynomials in t on [0, 1] by least squares.
+
+    Parameters
+    ----------
+    nodes : array (node,)
+        Places.
+    values : torch.Tensor (..., node)
+        Values at them.
+
+    Returns
+    -------
+    torch.Tensor (..., power)
+        Coefficients of the powers of t from 0 to ``ORDERS - 1``.
+    """
     fit = np.linalg.pinv(np.polynomial.legendre.legvander(2 * nodes - 1, ORDERS - 1)).astype(np.float64)
     powers: Array = np.zeros((ORDERS, ORDERS))
     for k in range(ORDERS):
@@ -239,7 +252,7 @@ def _third_derivative(region: Region) -> Tensor:
     powers = np.arange(ORDERS)
     grid = np.linspace(0, 1, 65)[:, None]
     second = np.where(powers >= 2, powers * (powers - 1) * grid ** np.maximum(powers - 2, 0), 0.0)
-    return (_power_fit(nodes, slopes) @ torch.as_tensor(second.T, device=slopes.device)).abs().amax(dim=-1).to(slopes)
+    return (power_fit(nodes, slopes) @ torch.as_tensor(second.T, device=slopes.device)).abs().amax(dim=-1).to(slopes)
 
 
 ENGINES: dict[str, Callable[[Region, bool], Terms]] = {"hessian": by_hessian, "path": by_path, "sets": by_sets}

@@ -26,7 +26,7 @@ from igc.attribution.taylor.smoothness import find_kinks
 from igc.errors import MethodError, ShapeError, explain
 from igc.stats.moments import Array
 
-__all__ = ["Decomposition", "decompose"]
+__all__ = ["Decomposition", "as_tensors", "decompose", "matching"]
 
 Engine = Literal["auto", "hessian", "path", "sets"]
 TOLERANCE = 0.01
@@ -125,8 +125,8 @@ def decompose(
     if engine != "auto" and engine not in ENGINES:
         raise MethodError(explain("engine", repr(engine), ["auto", *ENGINES], "choose one of them"))
     outputs = Outputs(model, output, None if targets is None else tuple(targets))
-    stop = _tensors(inputs)
-    start = _matching(_tensors(baselines, stop), stop)
+    stop = as_tensors(inputs)
+    start = matching(as_tensors(baselines, stop), stop)
     labels = feature_labels(rois, tuple(tuple(x.shape[1:]) for x in stop))
     region = Region(outputs, start, stop, labels, batch_size)
     name, reason = _choose(engine, region)
@@ -138,8 +138,20 @@ def decompose(
     return _finished(terms, name, reason)
 
 
-def _tensors(values: Any, like: Inputs | None = None) -> Inputs:
-    """Return inputs as tensors; a single one may come bare."""
+def as_tensors(values: Any, like: Inputs | None = None) -> Inputs:
+    """Return inputs as tensors.
+
+    Parameters
+    ----------
+    values : array, torch.Tensor or tuple of them
+        A single input may come bare.
+    like : tuple of torch.Tensor, optional
+        Inputs whose number, precision and device are taken over.
+
+    Returns
+    -------
+    tuple of torch.Tensor
+    """
     given = values if isinstance(values, tuple) else (values,)
     if like is not None and len(given) != len(like):
         raise ShapeError(explain("baselines", f"{len(given)} arrays", f"{len(like)}, one an input", "pass a tuple"))
@@ -149,8 +161,23 @@ def _tensors(values: Any, like: Inputs | None = None) -> Inputs:
     return tuple(x.to(y.device, y.dtype) for x, y in zip(tensors, like, strict=True))
 
 
-def _matching(start: Inputs, stop: Inputs) -> Inputs:
-    """Give every sample its baseline."""
+def matching(start: Inputs, stop: Inputs) -> Inputs:
+    """Give every sample its baseline.
+
+    Parameters
+    ----------
+    start, stop : tuple of torch.Tensor
+        Baselines, one for all samples or one a sample; inputs (sample, ...).
+
+    Returns
+    -------
+    tuple of torch.Tensor (sample, ...)
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ.
+    """
     matched = []
     for low, high in zip(start, stop, strict=True):
         low = low[None] if low.shape == high.shape[1:] else low

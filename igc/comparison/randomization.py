@@ -1,0 +1,100 @@
+"""Cascading randomisation of a model: a map that stays the same does not come from what was learned (1810.03292)."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from scipy.ndimage import uniform_filter
+from scipy.stats import rankdata
+from torch import nn
+
+from igc.comparison.judged import Array
+from igc.seeding import integer_seed
+
+__all__ = ["cascade", "learned_layers", "rank_similarity", "structural_similarity"]
+
+
+def learned_layers(model: nn.Module) -> list[str]:
+    """Return the names of the modules that hold parameters of their own, the last one first."""
+    held = [name for name, module in model.named_modules() if any(True for _ in module.parameters(recurse=False))]
+    return held[::-1]
+
+
+def cascade(model: nn.Module, seed: int) -> Iterator[tuple[str, nn.Module]]:
+    """Make copies of a model in which ever more layers have new random parameters, from the last layer on.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Left as it is.
+    seed : int
+        Of the parameters.
+
+    Yields
+    ------
+    str, torch.nn.Module
+        Name of the layer that was randomised last, and the copy. Layers start anew as at their construction; parameters
+        of layers that cannot are shuffled. Buffers (running means, statistics of the inputs) are kept: the first come
+        from the data, and without the second the randomised model would be blind rather than random.
+    """
+    current = model
+    for depth, name in enumerate(learned_layers(model)):
+        current = copy.deepcopy(current)
+        layer = current.get_submodule(name)
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            torch.manual_seed(integer_seed(seed, "randomised layer", depth))
+            _restart(layer)
+        yield name, current
+
+
+def _restart(layer: nn.Module) -> None:
+    reset = getattr(layer, "reset_parameters", None)
+    if not callable(reset):
+        for values in layer.parameters(recurse=False):
+            values.copy_(values.flatten()[torch.randperm(values.numel())].reshape(values.shape))
+        return
+    kept = {name: value.clone() for name, value in layer.named_buffers(recurse=False)}
+    reset()
+    for name, value in layer.named_buffers(recurse=False):
+        value.copy_(kept[name])
+
+
+def structural_similarity(a: Array, b: Array, window: int = 5) -> float:
+    """Return the mean structural similarity of two images, each over its largest magnitude.
+
+    The index of Wang et al. (2004) with a uniform window and a data range of 2 (from -1 to 1), over all windows inside
+    the image.
+
+    Parameters
+    ----------
+    a, b : array (row, column)
+        Maps, at least ``window`` in each direction.
+    window : int
+        Odd number of pixels.
+
+    Returns
+    -------
+    float
+        1 for maps that are equal up to a positive factor.
+    """
+    x, y = (values / (np.abs(values).max() or 1.0) for values in (a, b))
+    n = window * window
+    mean_x, mean_y = uniform_filter(x, window), uniform_filter(y, window)
+    unbiased = n / (n - 1)
+    var_x, var_y = ((uniform_filter(v * v, window) - m * m) * unbiased for v, m in ((x, mean_x), (y, mean_y)))
+    covariance = (uniform_filter(x * y, window) - mean_x * mean_y) * unbiased
+    c1, c2 = (0.01 * 2) ** 2, (0.03 * 2) ** 2
+    index = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
+    index /= (mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2)
+    edge = window // 2
+    return float(index[edge : index.shape[0] - edge, edge : index.shape[1] - edge].mean())
+
+
+def rank_similarity(a: Array, b: Array) -> float:
+    """Return Spearman's correlation of two maps, (unit,); 0 where one of them is constant."""
+    x, y = (rankdata(values) - (len(values) + 1) / 2 for values in (a, b))
+    size = float(np.sqrt((x @ x) * (y @ y)))
+    return float(x @ y) / size if size > 0 else 0.0
