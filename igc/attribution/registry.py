@@ -6,6 +6,7 @@ import difflib
 
 from igc.attribution.bottleneck import methods as bottleneck
 from igc.attribution.correlation import methods as correlation
+from igc.attribution.information import methods as information
 from igc.attribution.problem import Problem
 from igc.attribution.protocols import DatasetAttribution, Method, Options
 from igc.attribution.scores import Scores
@@ -79,5 +80,11 @@ def build(name: str, problem: Problem, scores: Scores, options: Options) -> Data
     return method.build(problem, scores, options)
 
 
-for _method in (*correlation.METHODS, *standard.METHODS, *bottleneck.METHODS, *taylor.METHODS):
+for _method in (
+    *correlation.METHODS,
+    *standard.METHODS,
+    *bottleneck.METHODS,
+    *information.METHODS,
+    *taylor.METHODS,
+):
     register_method(_method)

@@ -1,0 +1,337 @@
+"""Predictions over many fills of many blocks: large batches, nothing computed twice, more draws where they matter.
+
+What is drawn for a block of a sample follows from the seed, the number of the sample, the block and the draw alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from igc.attribution.gradients import Inputs, Outputs, flatten, unflatten
+from igc.attribution.information.blocks import Blocks
+from igc.attribution.information.predictive import Loss, Measure, snap
+from igc.attribution.information.protocol import BlockSampler
+from igc.attribution.problem import Rows
+from igc.seeding import generator
+
+__all__ = ["MIN_DRAWS", "REPLICATES", "Fills", "Found", "Tally", "doublings", "max_doublings"]
+
+REPLICATES = 8
+"""Parts into which the draws of a block are divided, for the error."""
+MIN_DRAWS = 2 * REPLICATES
+"""Draws a block at least: one a replicate in each half."""
+MAX_SAMPLES = 256
+MAX_CHUNK = 64
+CHUNK_NUMBERS = 1 << 12
+BATCH_NUMBERS = 1 << 23
+TINY = 2.0**-54
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How often the model was called, and how often it was not.
+
+    Attributes
+    ----------
+    evaluations : int
+        Inputs the model was run on.
+    draws : int
+        Fills that were asked for, those of blocks that cannot differ included.
+    """
+
+    evaluations: int = 0
+    draws: int = 0
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(self.evaluations + other.evaluations, self.draws + other.draws)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found for a stretch of blocks.
+
+    Attributes
+    ----------
+    first : int
+        Number of the first block.
+    loss : Loss
+        With pairs (sample, block) on the leading axis, blocks running fastest.
+    spread : array (sample, block)
+        Standard deviation of a single draw's contribution, over all targets.
+    draws : array (sample, block)
+        Number of draws.
+    tally : Tally
+    """
+
+    first: int
+    loss: Loss
+    spread: npt.NDArray[np.float64]
+    draws: npt.NDArray[np.int64]
+    tally: Tally
+
+
+def doublings(spread: Tensor, unit: float | None, most: int) -> Tensor:
+    """Return how often the draws of half a block are doubled: their number is in proportion to the spread.
+
+    Parameters
+    ----------
+    spread : torch.Tensor
+        Standard deviation of a draw.
+    unit : float, optional
+        Spread for which a draw is made; None: no more than the least.
+    most : int
+        Doublings at most.
+
+    Returns
+    -------
+    torch.Tensor of int
+    """
+    if unit is None:
+        return torch.zeros_like(spread, dtype=torch.int64)
+    wanted = (spread / (unit * MIN_DRAWS)).clamp_min(1.0)
+    return torch.ceil(torch.log2(wanted) - 1e-9).clamp(0, most).long()
+
+
+@dataclass(frozen=True)
+class Fills:
+    """Draws fills and predicts from them.
+
+    Attributes
+    ----------
+    outputs : Outputs
+        Raw outputs, all of them.
+    sampler : BlockSampler
+    blocks : Blocks
+    measure : Measure
+        What is estimated.
+    judge : Measure
+        What decides where draws matter: of all outputs, so that it does not depend on which are explained.
+    seed : int
+    batch_size : int
+        Inputs a forward pass.
+    unit : float, optional
+        See :func:`doublings`.
+    most : int
+        See :func:`doublings`.
+    bias : float
+        Draws are added, too, where the bias that is taken off is estimated to be larger: what is left of it then
+        counts.
+    """
+
+    outputs: Outputs
+    sampler: BlockSampler
+    blocks: Blocks
+    measure: Measure
+    judge: Measure
+    seed: int
+    batch_size: int
+    unit: float | None = None
+    most: int = 4
+    bias: float = math.inf
+
+    @property
+    def fewest(self) -> int:
+        """Draws a block at least."""
+        return 1 if self.sampler.fixed else MIN_DRAWS
+
+    @property
+    def width(self) -> int:
+        """Largest number of uniform numbers a fill takes."""
+        return self.sampler.width(max(len(block) for block in self.blocks.members))
+
+    def batches(self, n: int, n_targets: int) -> list[slice]:
+        """Cut samples into batches on a grid that does not depend on the batch size of the model.
+
+        Both the numbers drawn for a stretch of blocks and the maps of all replicates must fit into memory.
+        """
+        drawn = 8 * MIN_DRAWS * self.width * min(self._chunk, len(self.blocks))
+        maps = REPLICATES * n_targets * self.blocks.n_components
+        step = max(1, min(MAX_SAMPLES, BATCH_NUMBERS // max(drawn, maps)))
+        return [slice(i, min(i + step, n)) for i in range(0, n, step)]
+
+    @property
+    def _chunk(self) -> int:
+        """Blocks of a stretch."""
+        return max(1, min(MAX_CHUNK, CHUNK_NUMBERS // self.width))
+
+    def run(self, inputs: Inputs, rows: Rows, responses: Tensor) -> Iterator[Found]:
+        """Explain a batch of samples, one stretch of blocks after the other.
+
+        Parameters
+        ----------
+        inputs : tuple of torch.Tensor (row, ...)
+        rows : array of int (row,)
+            Numbers of the samples.
+        responses : torch.Tensor (row, output or target)
+            True responses; categories need none.
+
+        Yields
+        ------
+        Found
+        """
+        with torch.no_grad():
+            flat = flatten(inputs)
+            # in as large batches as the fills, so that both are rounded alike
+            original = torch.cat([self.outputs(unflatten(part, inputs)) for part in torch.split(flat, self.batch_size)])
+            batch = _Batch(self, inputs, rows, flat, original, responses, self.sampler.prepare(flat))
+            chunk = self._chunk
+            extra = len(rows)
+            for number, first in enumerate(range(0, len(self.blocks), chunk)):
+                found = batch.explain(number, first, min(first + chunk, len(self.blocks)))
+                yield replace(found, tally=found.tally + Tally(evaluations=extra))
+                extra = 0
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """A batch of samples that is being explained."""
+
+    fills: Fills
+    inputs: Inputs
+    rows: Rows
+    flat: Tensor
+    original: Tensor
+    responses: Tensor
+    held: Any
+
+    def explain(self, number: int, first: int, stop: int) -> Found:
+        stretch = _Stretch(self, number, first, stop)
+        if self.fills.sampler.fixed:
+            stretch.draw(0, 0, torch.ones_like(stretch.active), 1)
+            return self._found(stretch, first, stretch.sums.sum(dim=(2, 3)), fixed=True)
+        stretch.draw(0, 0, torch.ones_like(stretch.active), MIN_DRAWS)
+        done = torch.zeros(2, *stretch.active.shape, dtype=torch.int64, device=stretch.active.device)
+        spread = self._shown(stretch, done)[0]
+        # each half decides about the other, so that its number of draws is independent of what is drawn
+        enough = doublings(spread.flip(0), self.fills.unit, self.fills.most)
+        for stage in range(1, self.fills.most + 1):
+            wanted = (enough >= stage) | (self._shown(stretch, done)[1].flip(0) > self.fills.bias)
+            wanted = wanted & (done == stage - 1)
+            if not bool(wanted.any()):
+                break
+            for half in (0, 1):
+                stretch.draw(stage, half, wanted[half], REPLICATES << (stage - 1))
+            done = done + wanted
+        found = self._found(stretch, first, (stretch.sums / _counts(done)).mean(dim=2))
+        draws = np.asarray((REPLICATES << done).sum(dim=0).cpu().numpy())
+        return replace(found, spread=np.asarray((spread**2).mean(dim=0).sqrt().cpu().numpy()), draws=draws)
+
+    def _shown(self, stretch: _Stretch, done: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the spread of a draw and the bias of the whole, as each half shows it, (half, sample, block)."""
+        means = stretch.sums / _counts(done)
+        spread, bias = [], []
+        for half in (0, 1):
+            variance = self._loss(self.fills.judge, means[:, :, half]).variance()
+            draws = (REPLICATES << done[half]).double()
+            spread.append((variance.mean(dim=1).reshape(draws.shape) * draws).sqrt())
+            bias.append(variance.amax(dim=1).reshape(draws.shape) / 4)  # half the variance of both halves together
+        return torch.stack(spread), torch.stack(bias)
+
+    def _found(self, stretch: _Stretch, first: int, replicates: Tensor, fixed: bool = False) -> Found:
+        """Turn the means of replicates, (sample, block, replicate, statistic, output), into estimates."""
+        if fixed:
+            replicates = replicates[:, :, None].expand(-1, -1, REPLICATES, -1, -1)
+        n, b = replicates.shape[:2]
+        ones = np.ones((n, b), dtype=np.int64)
+        return Found(first, self._loss(self.fills.measure, replicates), np.zeros((n, b)), ones, stretch.tally)
+
+    def _loss(self, measure: Measure, replicates: Tensor) -> Loss:
+        b = replicates.shape[1]
+        pairs = replicates.flatten(0, 1)
+        original, responses = (x.double().repeat_interleave(b, dim=0) for x in (self.original, self.responses))
+        return measure.loss(original, responses, pairs.mean(dim=1), pairs)
+
+
+def _counts(done: Tensor) -> Tensor:
+    """Return the draws of a replicate after so many doublings, to divide sums by."""
+    return (1 << done).movedim(0, -1)[..., None, None, None]
+
+
+class _Stretch:
+    """Sums over the fills of some blocks."""
+
+    def __init__(self, batch: _Batch, number: int, first: int, stop: int) -> None:
+        self.batch, self.number = batch, number
+        self.members = batch.fills.blocks.members[first:stop]
+        self.tally = Tally()
+        n, outputs = batch.original.shape
+        shape = (n, len(self.members), 2, REPLICATES, batch.fills.measure.predictive.n_statistics, outputs)
+        self.sums = torch.zeros(shape, dtype=torch.float64, device=batch.flat.device)
+        self.active = ~self._certain()
+
+    def _certain(self) -> Tensor:
+        """Return where a block holds nothing but what it is always filled with, (sample, block)."""
+        same = self.batch.flat.double() == self.batch.fills.sampler.constant
+        if not bool(same.any()):
+            return torch.zeros(len(same), len(self.members), dtype=torch.bool, device=same.device)
+        return torch.stack([same[:, torch.as_tensor(block)].all(dim=1) for block in self.members], dim=1)
+
+    def draw(self, stage: int, half: int, wanted: Tensor, count: int) -> None:
+        """Add fills: so many for each wanted (sample, block), to both halves in turn at stage 0, else to one."""
+        self.tally = self.tally + Tally(draws=int(wanted.sum()) * count)
+        wanted = wanted & self.active
+        uniform = self._uniform(stage, half, wanted, count)
+        parts = [part for b in range(len(self.members)) if (part := self._changed(b, wanted[:, b], uniform, count))]
+        if not parts:
+            return
+        rows, blocks, draws, fills = (torch.cat(column) for column in zip(*parts, strict=True))
+        raw = self._predict(rows, blocks, fills)
+        original = self.batch.original[rows]
+        found = self.batch.fills.measure.predictive.statistics(snap(raw, original), original)
+        which = draws // REPLICATES if stage == 0 else torch.full_like(draws, half)
+        place = ((rows * len(self.members) + blocks) * 2 + which) * REPLICATES + draws % REPLICATES
+        self.sums.view(-1, *self.sums.shape[4:]).index_add_(0, place, found)
+        self.tally = self.tally + Tally(evaluations=len(rows))
+
+    def _uniform(self, stage: int, half: int, wanted: Tensor, count: int) -> npt.NDArray[np.float64]:
+        """Return uniform numbers for all blocks of the stretch, (row, block, draw, width)."""
+        fills, some = self.batch.fills, wanted.any(dim=1).cpu().numpy()
+        shape = (len(self.members), count, fills.width)
+        numbers = np.full((len(some), *shape), 0.5)
+        for i in np.flatnonzero(some):
+            random = generator(fills.seed, "fills", int(self.batch.rows[i]), self.number, 2 * stage + half)
+            numbers[i] = random.random(shape)
+        return np.asarray(np.maximum(numbers, TINY))
+
+    def _changed(
+        self, b: int, wanted: Tensor, uniform: npt.NDArray[np.float64], count: int
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:
+        """Draw the fills of a block; return those that differ from the original: row, block, draw, values."""
+        batch, block = self.batch, self.members[b]
+        rows = torch.nonzero(wanted)[:, 0]
+        if not len(rows):
+            return None
+        sampler = batch.fills.sampler
+        numbers = uniform[rows.cpu().numpy(), b][..., : sampler.width(len(block))]
+        values = sampler.fill(batch.held, rows, block, torch.as_tensor(numbers, device=batch.flat.device))
+        own = batch.flat[rows][:, torch.as_tensor(block, device=rows.device)]
+        which, draws = torch.nonzero((values != own[:, None]).any(dim=2), as_tuple=True)
+        longest = max(len(block) for block in self.members)
+        kept = values[which, draws]
+        padded = torch.cat([kept, kept[:, -1:].expand(-1, longest - len(block))], dim=1)
+        return rows[which], torch.full_like(which, b), draws, padded
+
+    def _predict(self, rows: Tensor, blocks: Tensor, fills: Tensor) -> Tensor:
+        """Return the outputs for filled inputs, (fill, output)."""
+        batch, longest = self.batch, fills.shape[1]
+        table = np.stack([np.pad(block, (0, longest - len(block)), mode="edge") for block in self.members])
+        members = torch.as_tensor(table, device=fills.device)
+        raw = []
+        for first in range(0, len(rows), batch.fills.batch_size):
+            some = slice(first, first + batch.fills.batch_size)
+            points = batch.flat[rows[some]].scatter_(1, members[blocks[some]], fills[some])
+            raw.append(batch.fills.outputs(unflatten(points, batch.inputs)))
+        return torch.cat(raw)
+
+
+def max_doublings(max_draws: int) -> int:
+    """Return how often the least number of draws can be doubled within so many."""
+    return max(0, int(math.log2(max(max_draws, MIN_DRAWS) / MIN_DRAWS) + 1e-9))
