@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from igc.attribution.bottleneck.optimize import Signal
 from igc.attribution.gradients import Inputs, Outputs, flatten
 from igc.attribution.problem import Problem
-from igc.attribution.scores import Scores
 from igc.errors import MethodError, explain
 from igc.stats.moments import Array, Moments
 
@@ -200,36 +199,6 @@ class Statistics:
         return Signal(values.flatten(1), mean, deviation, torch.as_tensor(self.active, device=values.device))
 
 
-def input_statistics(scores: Scores, shapes: tuple[tuple[int, ...], ...]) -> Statistics:
-    """Return the statistics of the inputs: of each component, and of each channel where an input has several axes.
-
-    Parameters
-    ----------
-    scores : Scores
-        Of the samples.
-    shapes : tuple of tuple of int
-        Shape of each input.
-
-    Returns
-    -------
-    Statistics
-        Of the components of all inputs. A pixel that never varies still gets noise, as its channel does.
-    """
-    means, variances = scores.pooled.mean_map[0, 0], scores.pooled.map_variance()[0, 0]
-    edges = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1]
-    parts = []
-    for mean, variance, shape in zip(np.split(means, edges), np.split(variances, edges), shapes, strict=True):
-        if len(shape) > 1:
-            channels, spreads = mean.reshape(shape[0], -1), variance.reshape(shape[0], -1)
-            size, centre = channels.shape[1], channels.mean(axis=1)
-            variance = np.repeat(spreads.mean(axis=1) + channels.var(axis=1), size)
-            mean = np.repeat(centre, size)
-        parts.append((mean, np.sqrt(variance)))
-    joined = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    shape = shapes[0] if len(shapes) == 1 else (len(means),)
-    return Statistics.of(joined[0], joined[1], np.ones(len(means)), shape)
-
-
 @dataclass(frozen=True)
 class Layer:
     """A layer of a model by name, whose features can be read and replaced.
@@ -332,6 +301,41 @@ def feature_statistics(problem: Problem, layer: Layer) -> Statistics:
     -------
     Statistics
     """
+    mean, variance, nonzero = _measured(problem, layer)
+    return Statistics.of(mean, np.sqrt(variance), nonzero, layer.shape)
+
+
+def input_statistics(problem: Problem) -> Statistics:
+    """Measure the inputs: each component, or each channel of an input of several axes.
+
+    Parameters
+    ----------
+    problem : Problem
+        The attribution to be made.
+
+    Returns
+    -------
+    Statistics
+        Of the components of all inputs. A pixel that never varies still gets noise, as its channel does.
+    """
+    shapes, parts = problem.source.input_shapes, []
+    means, variances, _ = _measured(problem, Layer(INPUT, (problem.n_components,)))
+    edges = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1]
+    for mean, variance, shape in zip(np.split(means, edges), np.split(variances, edges), shapes, strict=True):
+        if len(shape) > 1:
+            channels, spreads = mean.reshape(shape[0], -1), variance.reshape(shape[0], -1)
+            pooled = spreads.mean(axis=1) + channels.var(axis=1)
+            size = channels.shape[1]
+            parts.append((np.repeat(channels.mean(axis=1), size), np.repeat(pooled, size)))
+        else:
+            parts.append((mean, variance))
+    mean, variance = (np.concatenate(column) for column in zip(*parts, strict=True))
+    shape = shapes[0] if len(shapes) == 1 else (len(mean),)
+    return Statistics.of(mean, np.sqrt(variance), np.ones(len(mean)), shape)
+
+
+def _measured(problem: Problem, layer: Layer) -> tuple[Array, Array, Array]:
+    """Return mean, variance and share of samples that are not zero of each feature, (feature,) each."""
     n = problem.n_samples
     rows = np.unique(np.linspace(0, n - 1, min(n, STATISTICS_SAMPLES)).round().astype(np.int64))
     total: Moments | None = None
@@ -347,5 +351,4 @@ def feature_statistics(problem: Problem, layer: Layer) -> Statistics:
             total = part if total is None else total.merge(part)
     if total is None:
         raise MethodError(explain("feature statistics", "no sample", "at least one", "give samples"))
-    deviation = np.sqrt(total.map_variance()[0, 0])
-    return Statistics.of(total.mean_map[0, 0], deviation, nonzero / len(rows), layer.shape)
+    return total.mean_map[0, 0], total.map_variance()[0, 0], nonzero / len(rows)

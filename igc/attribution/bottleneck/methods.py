@@ -122,7 +122,7 @@ def _feature_iba(problem: Problem, scores: Scores, options: Options) -> DatasetA
     shapes = problem.source.input_shapes
     layer = _layer(problem, options, laid_out=True)[0]
     if layer.name == INPUT:
-        bottleneck = _input_bottleneck(problem, likelihood, input_statistics(scores, shapes), options, FEATURE_STEPS)
+        bottleneck = _input_bottleneck(problem, likelihood, input_statistics(problem), options, FEATURE_STEPS)
     else:
         bottleneck = _feature_bottleneck(problem, likelihood, layer, options)
     method = FeatureIba(bottleneck, shapes, problem.batch_size)
@@ -158,7 +158,7 @@ def _prior(problem: Problem, likelihood: Likelihood, statistics: Statistics, opt
 
 def _input_iba(problem: Problem, scores: Scores, options: Options) -> DatasetAttribution:
     likelihood = Likelihood.of(problem, scores, options.extra.get("target"))
-    statistics = input_statistics(scores, problem.source.input_shapes)
+    statistics = input_statistics(problem)
     bottleneck = _input_bottleneck(problem, likelihood, statistics, options, INPUT_STEPS)
     prior = _prior(problem, likelihood, statistics, options, bottleneck.budget.beta)
     method = InputIba(bottleneck, prior, problem.batch_size)

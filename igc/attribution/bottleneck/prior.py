@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from igc.attribution.bottleneck.capacity import information
 from igc.attribution.bottleneck.feature_iba import FeatureBottleneck
 from igc.attribution.bottleneck.features import Layer, Statistics, split_inputs
 from igc.attribution.bottleneck.noise import Noise
@@ -63,7 +64,7 @@ class NoPrior:
 
 @dataclass(frozen=True)
 class UpsampledPrior:
-    """The share that passes the features, mean over channels, interpolated to the pixels of the input."""
+    """What passes at each place of the features, interpolated to the pixels of the input."""
 
     bottleneck: FeatureBottleneck
     shapes: tuple[tuple[int, ...], ...]
@@ -75,17 +76,20 @@ class UpsampledPrior:
 
     def mask(self, outputs: Outputs, inputs: Inputs, rows: Rows, reference: Tensor) -> Tensor:
         """Return the masks of samples, (sample, map, component)."""
-        passed = self.bottleneck.fit(outputs, inputs, rows, reference)[1]
-        return start_mask(passed, self.bottleneck.layer.shape, self.shapes)
+        signal, passed = self.bottleneck.fit(outputs, inputs, rows, reference)
+        return start_mask(information(passed, signal.standard), self.bottleneck.layer.shape, self.shapes)
 
 
-def start_mask(passed: Tensor, shape: tuple[int, ...], inputs: tuple[tuple[int, ...], ...]) -> Tensor:
+def start_mask(nats: Tensor, shape: tuple[int, ...], inputs: tuple[tuple[int, ...], ...]) -> Tensor:
     """Return what passes the features as a mask of the input, a half everywhere where features have no layout.
+
+    Information of I nats at a place, over all channels, becomes 1 - exp(-2 I): the share of variance that a Gaussian
+    channel of so much information explains, in [0, 1).
 
     Parameters
     ----------
-    passed : torch.Tensor (sample, map, feature)
-        Share that passes.
+    nats : torch.Tensor (sample, map, feature)
+        Information that passes.
     shape : tuple of int
         Of the features of one sample.
     inputs : tuple of tuple of int
@@ -98,12 +102,14 @@ def start_mask(passed: Tensor, shape: tuple[int, ...], inputs: tuple[tuple[int, 
     target = inputs[0]
     size = sum(torch.Size(each).numel() for each in inputs)
     if len(inputs) == 1 and len(shape) == len(target) == 3 and shape != target:
-        image = passed.reshape(*passed.shape[:2], *shape).mean(dim=2)
-        grown = interpolate(image, size=target[-2:], mode="bilinear", align_corners=False)
-        passed = grown[:, :, None].expand(-1, -1, target[0], -1, -1).flatten(2)
-    elif passed.shape[2] != size:
-        passed = passed.new_full((*passed.shape[:2], size), 0.5)
-    return passed.clamp(max=LARGEST_MASK)
+        share = -torch.expm1(-2 * nats.reshape(*nats.shape[:2], *shape).sum(dim=2))
+        grown = interpolate(share, size=target[-2:], mode="bilinear", align_corners=False)
+        share = grown[:, :, None].expand(-1, -1, target[0], -1, -1).flatten(2)
+    elif nats.shape[2] == size:
+        share = -torch.expm1(-2 * nats)
+    else:
+        share = nats.new_full((*nats.shape[:2], size), 0.5)
+    return share.clamp(max=LARGEST_MASK)
 
 
 def masked_features(signal: Signal, passed: Tensor) -> tuple[Tensor, Tensor]:
@@ -147,7 +153,8 @@ class MomentPrior:
         signal, passed = self.bottleneck.fit(outputs, inputs, rows, reference)
         layer = self.bottleneck.layer
         mean, deviation = masked_features(signal, passed)
-        logits = start_mask(passed, layer.shape, self.shapes).clamp(min=1 - LARGEST_MASK).logit()
+        nats = information(passed, signal.standard)
+        logits = start_mask(nats, layer.shape, self.shapes).clamp(min=1 - LARGEST_MASK).logit()
         clean = self.statistics.signal(torch.cat([x.flatten(1) for x in inputs], dim=1))
         noise = Noise(self.bottleneck.seed, "mask of the prior", clean.values.shape[1], self.draws, self.steps)
         drawn, adam = noise.of(rows, inputs[0]), Adam(logits, self.learning_rate)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from igc.attribution.bottleneck.capacity import information
 from igc.attribution.bottleneck.feature_iba import FeatureBottleneck
 from igc.attribution.bottleneck.features import Statistics
 from igc.attribution.bottleneck.noise import Noise, NoiseOfSamples
@@ -140,7 +141,8 @@ class GanPrior:
         signal, passed = self.bottleneck.fit(outputs, inputs, rows, reference)
         clean = self.statistics.signal(torch.cat([x.flatten(1) for x in inputs], dim=1))
         like, seed, turns = inputs[0], self.bottleneck.seed, self.steps * CRITIC_STEPS
-        start = start_mask(passed, self.bottleneck.layer.shape, self.shapes).clamp(min=1 - LARGEST_MASK)
+        nats = information(passed, signal.standard)
+        start = start_mask(nats, self.bottleneck.layer.shape, self.shapes).clamp(min=1 - LARGEST_MASK)
         game = _Game(
             self,
             outputs,
