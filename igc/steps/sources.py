@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +20,10 @@ from igc.store.samples import open_samples
 __all__ = ["ArraySource", "StoreSource", "array_source", "labels_of", "last_written"]
 
 Rows = npt.NDArray[np.int64]
+PIECE_BYTES = 1 << 23
+"""So many bytes are read at a time, or one chunk where that is larger."""
 CACHE_BYTES = 1 << 26
+"""Inputs are kept in memory where they fit into so many bytes, and else read when they are needed."""
 
 
 def last_written(path: Path) -> int:
@@ -84,16 +87,24 @@ class StoreSource:
 
 
 def _rows(array: xr.DataArray, rows: Rows) -> npt.NDArray[Any]:
-    """Read rows in any order by the stretches of consecutive ones, so that each chunk is read once."""
-    if not len(rows):
-        return np.zeros((0, *array.shape[1:]), array.dtype)
-    ordered, back = np.unique(rows, return_inverse=True)
-    breaks = np.flatnonzero(np.diff(ordered) > 64) + 1  # reading over a small gap is cheaper than a second read
-    parts = []
-    for stretch in np.split(ordered, breaks):
-        values = read_values(array, slice(int(stretch[0]), int(stretch[-1]) + 1))
-        parts.append(values[stretch - stretch[0]])
-    return np.asarray(np.concatenate(parts)[back.reshape(-1)])
+    """Read rows of a variable on disk."""
+    chunks = array.encoding.get("chunks") or (1,)
+    return _gathered(lambda low, high: read_values(array, slice(low, high)), array, int(chunks[0]), rows)
+
+
+def _gathered(read: Callable[[int, int], npt.NDArray[Any]], array: Any, chunk: int, rows: Rows) -> npt.NDArray[Any]:
+    """Read rows in any order by pieces of consecutive ones: each chunk once, and little more memory than the rows."""
+    row_bytes = int(np.prod(array.shape[1:], dtype=np.int64)) * array.dtype.itemsize
+    piece = chunk * max(1, PIECE_BYTES // max(1, chunk * row_bytes))
+    order = np.argsort(rows, kind="stable")
+    ordered = rows[order]
+    # reading over a small gap is cheaper than a second read
+    breaks = np.flatnonzero((np.diff(ordered) > max(64, chunk)) | (np.diff(ordered // piece) > 0)) + 1
+    values = np.empty((len(rows), *array.shape[1:]), array.dtype)
+    for places in np.split(order, breaks) if len(rows) else ():
+        low = int(rows[places[0]])
+        values[places] = read(low, int(rows[places[-1]]) + 1)[rows[places] - low]
+    return values
 
 
 @dataclass(frozen=True)
@@ -106,7 +117,7 @@ class ArraySource:
         One array (sample, ...) an input.
     responses : array (sample, target)
     order : array of int (sample,)
-        The samples in the order of the design: shuffled where arrays allow random access.
+        The samples in the order of the design: shuffled where they lie in memory.
     """
 
     inputs: tuple[Any, ...]
@@ -134,15 +145,35 @@ class ArraySource:
         return _numpy(_take(self.responses, self.order[rows])).reshape(len(rows), -1)
 
 
+@dataclass(frozen=True)
+class _Unread:
+    """A large variable, of which rows are read when they are needed."""
+
+    variable: xr.DataArray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.variable.shape)
+
+    def __len__(self) -> int:
+        return len(self.variable)
+
+    def __getitem__(self, rows: Rows) -> npt.NDArray[Any]:
+        return _rows(self.variable, rows)
+
+
+def _held(variable: xr.DataArray) -> Any:
+    """Return the array of a variable, or what reads it by rows where it is large."""
+    by_dask = variable.chunks is not None
+    return variable.data if by_dask or variable.nbytes <= CACHE_BYTES else _Unread(variable)
+
+
 def _take(array: Any, rows: Rows) -> Any:
-    """Index the first axis; lazy arrays are read by the stretch that holds the rows."""
-    if hasattr(array, "dask"):
-        low, high = int(rows.min(initial=0)), int(rows.max(initial=-1)) + 1
-        if high - low <= 2 * len(rows):
-            return array[low:high].compute(scheduler="synchronous")[rows - low]
-        ordered, back = np.unique(rows, return_inverse=True)
-        return array[ordered].compute(scheduler="synchronous")[back.reshape(-1)]
-    return array[rows]
+    """Index the first axis."""
+    if not hasattr(array, "dask"):
+        return array[rows]
+    chunk = max(array.chunks[0], default=1)
+    return _gathered(lambda low, high: array[low:high].compute(scheduler="synchronous"), array, chunk, rows)
 
 
 def _numpy(values: Any) -> npt.NDArray[Any]:
@@ -216,7 +247,7 @@ def array_source(
     dims: tuple[str, ...] | None = None
     if isinstance(samples, xr.Dataset):
         chosen = _held_out(samples)
-        inputs, responses = (chosen["inputs"].data,), chosen["responses"].data
+        inputs, responses = (_held(chosen["inputs"]),), chosen["responses"].data
         groups = chosen["group"].values if "group" in chosen.coords else None
         names = [str(name) for name in chosen["target"].values] if "target" in chosen.coords else None
         dims = tuple(str(dim) for dim in chosen["inputs"].dims[1:])
@@ -232,7 +263,7 @@ def array_source(
     if len(lengths) != 1 or not lengths.pop():
         seen = f"{[len(x) for x in inputs]} inputs and {len(responses)} responses"
         raise ShapeError(explain("samples", seen, "as many of each, at least one", "pass aligned arrays"))
-    lazy = any(hasattr(x, "dask") for x in (*inputs, responses))
+    lazy = any(hasattr(x, "dask") or isinstance(x, _Unread) for x in (*inputs, responses))
     n = len(responses)
     order = np.arange(n) if lazy else generator(seed, "order").permutation(n)
     return ArraySource(inputs, responses, order), None if groups is None else groups[order], names, dims

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from igc.streaming.execution import Execution, stream
 from igc.streaming.partials import Partials
-from igc.streaming.tree import aligned_tasks, reduce_node, reduce_roots
+from igc.streaming.tree import RADIX, aligned_tasks, reduce_node, reduce_roots
 
 __all__ = ["State", "compute_share", "reduce_units"]
 
@@ -74,7 +74,7 @@ def reduce_units(
     partials : Partials, optional
         Where finished tasks are kept and found again.
     units_per_task : int
-        Rounded down to a power of two. It changes neither result nor bits, only the size of the tasks.
+        Rounded down to a power of 8. It changes neither result nor bits, only the size of the tasks.
     advance : callable, optional
         Called with the number of units of each finished task.
 
@@ -123,4 +123,7 @@ def compute_share(
 
 
 def _tasks(n_units: int, units_per_task: int) -> list[tuple[int, int]]:
-    return aligned_tasks(n_units, max(0, int(units_per_task).bit_length() - 1))
+    level = 0
+    while RADIX ** (level + 1) <= units_per_task:
+        level += 1
+    return aligned_tasks(n_units, level)

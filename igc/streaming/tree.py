@@ -1,7 +1,8 @@
-"""The fixed reduction tree: unit i is leaf i of a binary tree whose shape depends on the index alone.
+"""The fixed reduction tree: unit i is leaf i of a tree whose shape depends on the index alone.
 
-Node (level, j) covers the units [j 2^level, (j + 1) 2^level). A task computes one aligned node; whatever the size of
-the tasks, the same merges are made in the same order, so the result has the same bits.
+Node (level, j) covers the units [j R^level, (j + 1) R^level) and adds up its R children one after the other. A task
+computes one aligned node; whatever the size of the tasks, the same merges are made in the same order, so the result has
+the same bits. A wide tree is flat: one state a level is held at a time.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-__all__ = ["aligned_tasks", "reduce_node", "reduce_roots"]
+__all__ = ["RADIX", "aligned_tasks", "reduce_node", "reduce_roots"]
 
 S = TypeVar("S")
+RADIX = 8
+"""Children of a node."""
 
 
 def aligned_tasks(n_units: int, level: int) -> list[tuple[int, int]]:
@@ -22,14 +25,14 @@ def aligned_tasks(n_units: int, level: int) -> list[tuple[int, int]]:
     n_units : int
         Number of units.
     level : int
-        Each task covers 2**level units; the last may be ragged.
+        Each task covers RADIX**level units; the last may be ragged.
 
     Returns
     -------
     list of (int, int)
         First unit and end of each task.
     """
-    size = 1 << level
+    size = RADIX**level
     return [(start, min(start + size, n_units)) for start in range(0, n_units, size)]
 
 
@@ -39,7 +42,7 @@ def reduce_node(start: int, stop: int, leaf: Callable[[int], S], merge: Callable
     Parameters
     ----------
     start, stop : int
-        The units; ``start`` must be a multiple of the power of two that spans them.
+        The units; ``start`` must be a multiple of the power of the radix that spans them.
     leaf : callable
         Computes the state of a unit.
     merge : callable
@@ -66,14 +69,18 @@ def reduce_roots(states: Iterable[S], merge: Callable[[S, S], S]) -> S:
     -------
     state
     """
-    stack: list[tuple[int, S]] = []
+    stack: list[tuple[int, int, S]] = []  # level, children added up so far, and their state
     for single in states:
-        level, state = 0, single
-        while stack and stack[-1][0] == level:
-            state = merge(stack.pop()[1], state)
-            level += 1
-        stack.append((level, state))
-    _, state = stack.pop()
+        level, count, state = 0, 1, single
+        while True:
+            if stack and stack[-1][0] == level:
+                _, before, sum_before = stack.pop()
+                count, state = before + 1, merge(sum_before, state)
+            if count < RADIX:
+                stack.append((level, count, state))
+                break
+            level, count = level + 1, 1
+    *_, state = stack.pop()
     while stack:
-        state = merge(stack.pop()[1], state)
+        state = merge(stack.pop()[2], state)
     return state

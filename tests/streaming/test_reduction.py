@@ -21,7 +21,7 @@ def bits(state):
 
 
 @settings(max_examples=50, deadline=None)
-@given(n=st.integers(1, 70), level=st.integers(0, 7))
+@given(n=st.integers(1, 700), level=st.integers(0, 4))
 def test_every_task_size_makes_the_same_merges(n, level):
     def leaf(i):
         return f"{i}"
@@ -33,8 +33,28 @@ def test_every_task_size_makes_the_same_merges(n, level):
     assert reduce_roots(states, merge) == reduce_node(0, n, leaf, merge)
 
 
+@settings(max_examples=50, deadline=None)
+@given(n=st.integers(1, 5000))
+def test_few_states_are_held_at_a_time(n):
+    held, most = 0, 0
+
+    def states():
+        nonlocal held, most
+        for i in range(n):
+            held, most = held + 1, max(most, held + 1)
+            yield i
+
+    def merge(a, b):
+        nonlocal held
+        held -= 1
+        return a + b
+
+    assert reduce_roots(states(), merge) == n * (n - 1) // 2
+    assert most <= 2 + np.log(n) / np.log(8)
+
+
 @pytest.mark.parametrize("scheduler", ["synchronous", "threads"])
-@pytest.mark.parametrize("units_per_task", [1, 2, 5, 100])
+@pytest.mark.parametrize("units_per_task", [1, 8, 9, 100])
 def test_bits_do_not_depend_on_executor_or_task_size(scheduler, units_per_task):
     reference = reduce_units(13, unit, Moments)
     execution = Execution(scheduler, 3)
@@ -46,7 +66,7 @@ def test_a_cluster_gives_the_same_bits_as_this_process():
     from distributed import Client, LocalCluster
 
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
-        spread = reduce_units(13, unit, Moments, execution=Execution("cluster", 2, client), units_per_task=2)
+        spread = reduce_units(13, unit, Moments, execution=Execution("cluster", 2, client), units_per_task=8)
     assert bits(spread) == bits(reduce_units(13, unit, Moments))
 
 
@@ -61,9 +81,9 @@ def test_an_interrupted_run_goes_on_without_repeating_a_finished_task(tmp_path):
 
     partials = Partials(tmp_path, "k" * 64)
     with pytest.raises(KeyboardInterrupt):
-        reduce_units(13, failing, Moments, partials=partials, units_per_task=2)
+        reduce_units(13, failing, Moments, partials=partials, units_per_task=8)
     calls.extend([-1, -1])
-    resumed = reduce_units(13, failing, Moments, partials=partials, units_per_task=2)
+    resumed = reduce_units(13, failing, Moments, partials=partials, units_per_task=8)
     assert bits(resumed) == bits(reduce_units(13, unit, Moments))
     assert calls[12:] == [8, 9, 10, 11, 12]
 
@@ -115,7 +135,7 @@ def test_clearing_removes_older_states_for_the_same_result_and_no_others(tmp_pat
 
 def test_progress_counts_every_unit_once():
     done = []
-    reduce_units(13, unit, Moments, units_per_task=4, advance=done.append)
+    reduce_units(13, unit, Moments, units_per_task=8, advance=done.append)
     assert sum(done) == 13
 
 
