@@ -246,8 +246,9 @@ def _array_key(
         total.update(np.ascontiguousarray(array).tobytes())
     outputs = problem.outputs
     settings = (method, options, embedding, outputs.output, outputs.targets, problem.seed, problem.batch_size)
+    space = problem.cells.key
     kind = type(model).__qualname__
-    return digest(total.hexdigest(), kind, problem.groups.tobytes().hex(), code_digest(), *settings)
+    return digest(total.hexdigest(), kind, problem.groups.tobytes().hex(), space, code_digest(), *settings)
 
 
 def _arrays(values: Sequence[Any]) -> Iterator[npt.NDArray[Any]]:
@@ -317,7 +318,7 @@ def attribute_files(
     check_match(model, samples, dataset, digests["samples_digest"], settings.output)
     dims = tuple(str(dim) for dim in dataset["inputs"].dims[1:])
     layout = make_layout((dataset["inputs"].shape[1:],), (dims,), sets, None)
-    key = digest(*digests.values(), settings.model_dump_json(), seed, code_digest())
+    key = digest(*digests.values(), settings.model_dump_json(), seed, layout.cells.key, code_digest())
     solved, blocks = [], []
     examples, maps = Examples.of(dataset, settings.examples), []
     kept: list[Partials] = []

@@ -23,6 +23,7 @@ from igc.attribution.scores import Scores, score_unit
 from igc.errors import MethodError, ShapeError, explain
 from igc.steps.blocks import join_blocks, of_targets, target_blocks, without_maps
 from igc.steps.nulls import region_test
+from igc.steps.precision import allows_tf32, products_in_float32
 from igc.steps.progress import Reporter
 from igc.steps.sources import last_written
 from igc.streaming import Execution, Partials, compute_share, reduce_units
@@ -202,7 +203,8 @@ def solve(
         size = int(stored["size"][0])
     while True:
         try:
-            return _solve_blocks(replace(problem, batch_size=size), method, options, run, n_targets, request)
+            with products_in_float32(_rounds(problem, run)):
+                return _solve_blocks(replace(problem, batch_size=size), method, options, run, n_targets, request)
         except torch.OutOfMemoryError as error:
             if size == 1:
                 allowed = "a sample that fits into the memory of the device"
@@ -211,6 +213,18 @@ def solve(
             logger.warning("out of memory on %s: going on with a batch size of %d", problem.device, size)
             if kept is not None:
                 kept.save("size", {"size": np.array([size])})
+
+
+def _rounds(problem: Problem, run: Run) -> bool:
+    """Say whether products may be rounded, as they were when this run began: the bits of a result depend on it."""
+    if problem.device.type != "cuda":
+        return False
+    partials = run.partials("precision")
+    kept = None if partials is None else partials.load("precision")
+    rounds = allows_tf32(problem) if kept is None else bool(kept["tf32"][0])
+    if partials is not None and kept is None:
+        partials.save("precision", {"tf32": np.array([rounds])})
+    return rounds
 
 
 def _solve_blocks(

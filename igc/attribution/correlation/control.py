@@ -12,7 +12,7 @@ from igc.attribution.cells import Cells
 from igc.attribution.correlation.design import PairDesign
 from igc.attribution.correlation.pair_state import PairState
 from igc.attribution.correlation.pair_sums import Keep
-from igc.attribution.correlation.pairs import Side, read_pairs
+from igc.attribution.correlation.pairs import PairInputs, Side, read_pairs
 from igc.attribution.gradients import Inputs, flatten, shift, vector_jacobian
 from igc.attribution.problem import Problem
 from igc.attribution.readout import find_readout
@@ -49,28 +49,27 @@ def pilot_gradient(problem: Problem, side: Side) -> tuple[Array, int]:
     evaluate: Callable[[Inputs], Tensor] = problem.outputs if readout is None else readout.latents
     with torch.no_grad():
         n_heads = evaluate(problem.load(np.arange(1))[0]).shape[1]
-    pairs = min(PILOT_PAIRS, max(MIN_PILOT_PAIRS, PILOT_PRODUCTS // n_heads))
-    design = PairDesign(bounds, problem.seed, 0, 1, min(1.0, pairs / problem.n_samples), purpose="pilot")
+    wanted = min(PILOT_PAIRS, max(MIN_PILOT_PAIRS, PILOT_PRODUCTS // n_heads))
+    design = PairDesign(bounds, problem.seed, 0, 1, min(1.0, wanted / problem.n_samples), purpose="pilot")
     sums: Array = np.zeros(())
     total: Array = np.zeros(())
     evaluations = 0
     for index in range(design.n_units):
         unit = design.unit(index)
-        left, right, half, _ = read_pairs(problem, unit)
-        weights = half**2
+        pairs = read_pairs(problem, unit)
+        weights = pairs.half**2
         if readout is not None:
             weights = np.repeat(weights.mean(axis=1, keepdims=True), readout.weight.shape[1], axis=1)
-        sums = sums + unit.weight * _weighted_gradient(problem, evaluate, left, right, weights, unit.position)
+        sums = sums + unit.weight * _weighted_gradient(problem, evaluate, pairs, weights, unit.position)
         total = total + unit.weight * weights.sum(axis=0)
-        evaluations += len(half)
+        evaluations += len(weights)
     return np.divide(sums, total[:, None], out=np.zeros_like(sums), where=total[:, None] > 0), evaluations
 
 
 def _weighted_gradient(
     problem: Problem,
     evaluate: Callable[[Inputs], Tensor],
-    left: Inputs,
-    right: Inputs,
+    pairs: PairInputs,
     weights: Array,
     position: Array,
 ) -> Array:
@@ -80,7 +79,7 @@ def _weighted_gradient(
     n_targets = weights.shape[1]
     gradient = np.zeros((n_targets, problem.n_components))
     for rows in problem.batches(len(weights)):
-        points = shift(tuple(x[rows] for x in right), tuple(x[rows] for x in left), where[rows])
+        points = shift(*pairs.ends(rows), where[rows])
         with torch.enable_grad():
             outputs = evaluate(points)
         for k in range(n_targets):

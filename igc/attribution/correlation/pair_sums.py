@@ -113,7 +113,7 @@ def _contribution(
 ) -> tuple[Tensor, Tensor]:
     """Return v of every pair for one output a pair, (pair, cell), and its sum (pair,): one vector-Jacobian product."""
     gradient = vector_jacobian(column, half, batch.points, keep=keep)
-    values = gradient.sub_(half[:, None] * pilot).mul_(batch.difference)
+    values = gradient.addcmul_(half[:, None], pilot.expand_as(gradient), value=-1).mul_(batch.difference)
     return sums.pooled(values), values.sum(dim=1)
 
 
@@ -153,8 +153,9 @@ def add_sparse(sums: PairSums, batch: PairBatch, half: Tensor, pilot: Tensor) ->
         members = torch.nn.functional.one_hot(classes, half.shape[1]).to(values.dtype).T
         sums.one += members.double() @ total.double()
         sums.square += members.double() @ total.double().square()
-        sums.map += (members @ values).double()
-        sums.cross += ((members * total) @ values).double()
+        both = (torch.cat([members, members * total]) @ values).double()
+        sums.map += both[: len(members)]
+        sums.cross += both[len(members) :]
         sums.scatter(values, classes, batch.groups)
 
 

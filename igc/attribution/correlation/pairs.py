@@ -36,7 +36,7 @@ from igc.attribution.problem import Problem
 from igc.attribution.readout import find_readout
 from igc.stats.moments import Array, Moments
 
-__all__ = ["Side", "one_hot", "pair_unit", "read_pairs"]
+__all__ = ["PairInputs", "Side", "one_hot", "pair_unit", "read_pairs"]
 
 
 @dataclass(frozen=True)
@@ -62,25 +62,46 @@ def one_hot(responses: Array) -> bool:
     )
 
 
-def read_pairs(problem: Problem, unit: PairUnit) -> tuple[Inputs, Inputs, Array, bool]:
-    """Read both members of each pair, each block once.
+@dataclass(frozen=True)
+class PairInputs:
+    """Both members of each pair, each sample read once and gathered when it is needed.
 
-    Returns
-    -------
-    left, right : tuple of torch.Tensor (pair, ...)
+    Attributes
+    ----------
+    inputs : tuple of torch.Tensor (row, ...)
+        The samples.
+    left, right : torch.Tensor of int (pair,)
+        Their places among the samples.
     half : array (pair, target)
         Half the difference of the responses.
     classes : bool
         Whether the responses are one-hot.
     """
+
+    inputs: Inputs
+    left: Tensor
+    right: Tensor
+    half: Array
+    classes: bool
+
+    def kept(self, pairs: npt.NDArray[np.int64]) -> PairInputs:
+        """Return some of the pairs."""
+        index = torch.as_tensor(pairs, device=self.left.device)
+        return replace(self, left=self.left[index], right=self.right[index], half=self.half[pairs])
+
+    def ends(self, rows: slice) -> tuple[Inputs, Inputs]:
+        """Return right (start) and left (stop) of a micro-batch of pairs."""
+        return tuple(x[self.right[rows]] for x in self.inputs), tuple(x[self.left[rows]] for x in self.inputs)
+
+
+def read_pairs(problem: Problem, unit: PairUnit) -> PairInputs:
+    """Read both members of each pair of a unit, each block once."""
     rows, back = np.unique(np.concatenate([unit.left, unit.right]), return_inverse=True)
     inputs, responses = problem.load(rows)
-    n = len(unit.left)
-    index = torch.as_tensor(back.reshape(-1), device=problem.device)
-    left = tuple(x[index[:n]] for x in inputs)
-    right = tuple(x[index[n:]] for x in inputs)
-    half = 0.5 * (responses[back[:n]] - responses[back[n:]])
-    return left, right, half, one_hot(responses)
+    first, second = back.reshape(2, -1)
+    index = torch.as_tensor(back.reshape(2, -1), device=problem.device)
+    half = 0.5 * (responses[first] - responses[second])
+    return PairInputs(inputs, index[0], index[1], half, one_hot(responses))
 
 
 @dataclass(frozen=True)
@@ -139,29 +160,27 @@ def pair_unit(
     PairState
     """
     chosen, unit, device = side or Side(), design.unit(index), problem.device
-    left, right, half, classes = read_pairs(problem, unit)
-    n_targets = half.shape[1]
+    pairs = read_pairs(problem, unit)
+    n_targets = pairs.half.shape[1]
     members = problem.groups[np.stack([unit.left, unit.right])]
     present = np.unique(members) if keep != "none" else np.zeros(0, np.int64)
-    sums = PairSums.zeros(problem.cells, keep, n_targets, len(present), left[0])
-    readout = find_readout(problem.outputs, tuple(x[:1] for x in left)) if chosen.latents else None
-    sparse = classes and not chosen.latents and not chosen.forward
-    kept = np.arange(len(half))
-    if classes:  # pairs of one class contribute nothing: no gradient is spent on them
-        kept = np.flatnonzero(np.any(half != 0, axis=1))
-        pairs = torch.as_tensor(kept, device=device)
-        left, right, half = tuple(x[pairs] for x in left), tuple(x[pairs] for x in right), half[kept]
+    sums = PairSums.zeros(problem.cells, keep, n_targets, len(present), pairs.inputs[0])
+    readout = find_readout(problem.outputs, tuple(x[:1] for x in pairs.inputs)) if chosen.latents else None
+    sparse = pairs.classes and not chosen.latents and not chosen.forward
+    kept = np.arange(len(unit.left))
+    if pairs.classes:  # pairs of one class contribute nothing: no gradient is spent on them
+        kept = np.flatnonzero(np.any(pairs.half != 0, axis=1))
+        pairs = pairs.kept(kept)
     first, second = np.searchsorted(present, members[:, kept]) if len(present) else members[:, kept]
     again = np.where(first == second, -1, second)
     gradient = torch.as_tensor(pilot, device=device, dtype=problem.dtype)
     evaluate = problem.outputs if readout is None else readout.latents
     adder = _Adder(sums, chosen, evaluate, None if readout is None else readout.weight, gradient, sparse)
-    weights = torch.as_tensor(half, device=device, dtype=problem.dtype)
+    weights = torch.as_tensor(pairs.half, device=device, dtype=problem.dtype)
     position = torch.as_tensor(unit.position[kept], device=device, dtype=problem.dtype)
     groups = torch.as_tensor(first, device=device), torch.as_tensor(again, device=device)
     for rows in _batches(problem, chosen, len(pilot), len(kept)):
-        start, stop = tuple(x[rows] for x in right), tuple(x[rows] for x in left)
-        adder.add(start, stop, position[rows], weights[rows], (groups[0][rows], groups[1][rows]))
+        adder.add(*pairs.ends(rows), position[rows], weights[rows], (groups[0][rows], groups[1][rows]))
     return _state(sums, unit, len(design.bounds), present, members, len(kept))
 
 
