@@ -52,7 +52,7 @@ class Population:
         self.model = smooth_network(N_COMPONENTS, len(TARGETS), seed=2, ignored=IGNORED)
         mixing = np.random.default_rng(6).normal(size=(N_COMPONENTS, N_COMPONENTS)) / np.sqrt(N_COMPONENTS)
         self.mixing = mixing + np.eye(N_COMPONENTS)
-        self.spread = self._rule(self._inputs(np.random.default_rng(0), 100_000)).std(axis=0)
+        self.spread = self._rule(self._inputs(np.random.default_rng(0), 20_000)).std(axis=0)
 
     def draw(self, n, seed):
         """Return inputs, responses and the group of each sample (None where each is its own)."""
@@ -63,10 +63,10 @@ class Population:
         responses = clean + NOISE * self.spread * self._shared(random, n, len(TARGETS))
         return inputs, responses, np.arange(n) // GROUP_SIZE if self.grouped else None
 
-    def truth(self, n=20_000):
+    def truth(self, n):
         """Return map and score of the population: noise changes no covariance, only the scale."""
         inputs = self._inputs(np.random.default_rng(10**6), n)
-        result = igc.attribute(self.model, (inputs, self._rule(inputs)), points=64, progress=False)
+        result = igc.attribute(self.model, (inputs, self._rule(inputs)), points=16, progress=False)
         scale = np.array([*(1 / np.sqrt(1 + NOISE[:2] ** 2)), 0.0])
         return result["attribution"].values * scale[:, None], result["score"].values * scale
 
@@ -116,9 +116,9 @@ def estimator_case(population, n, points, seeds, **options):
     return Counts(np.stack(misses), np.stack(claims), result.attrs["estimator_degrees_of_freedom"])
 
 
-def sampling_case(population, n, points, seeds, **options):
+def sampling_case(population, n, points, seeds, size=20_000, **options):
     """Count fresh datasets of the population."""
-    truth, true_score = population.truth()
+    truth, true_score = population.truth(size)
     misses, claims, scores = [], [], []
     for seed in range(seeds):
         inputs, responses, groups = population.draw(n, seed + 1)

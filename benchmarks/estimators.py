@@ -1,6 +1,8 @@
 """Error against gradient points and time: pairs of samples, Expected Gradients, grids of shared baselines, the mean.
 
-Run after the default studies: ``python benchmarks/estimators.py results/mnist cnn-seed0``.
+Run after the default studies: ``python benchmarks/estimators.py results/mnist cnn-seed0``. With ``--time`` it measures
+instead how long all held-out samples take to reach the error that a grid of 32 shared baselines with 32 points each
+has; the grid's time follows from its rate on a subset, its error from that subset too.
 
 Every estimator aims at the same map, IGC with the whole dataset as baseline. The reference is the pairs estimator with
 many points and another seed; its own error is printed. All estimators use the same model, samples and code for
@@ -116,6 +118,37 @@ def load(study, model, n_samples):
     return igc.load_model(Path(study) / "models" / model), inputs, read_values(samples["responses"], rows)
 
 
+def compare_times(study, model_name, reference_points, baselines=32, nodes=32, subset=300):
+    """Print how long a grid of shared baselines takes for all samples, and pairs to the same error of the map."""
+    model, inputs, responses = load(study, model_name, None)
+    few = inputs[:subset], responses[:subset]
+    peers = Peers(model, *few)
+    reference = igc.attribute(model, few, points=64, seed=1000, progress=False)["attribution"].values
+    random = np.random.default_rng(0)
+    drawn = torch.as_tensor(inputs[np.sort(random.choice(len(inputs), baselines, replace=False))])
+    where, weights = np.polynomial.legendre.leggauss(3)  # stands for the 32 points: the baselines make the error
+    started = time.process_time()
+    found = peers._shared(drawn, (where + 1) / 2, weights / 2)
+    each = (time.process_time() - started) / (subset * baselines * 3)
+    error = relative(found, reference.reshape(peers.n_targets, -1))
+    grid = each * len(inputs) * baselines * nodes
+    print(f"{len(inputs)} samples; CPU seconds of one thread, wall seconds in brackets")
+    rate = f"{1e3 * each:.3f} ms a point, {grid:.0f} s"
+    print(f"grid of {baselines} x {nodes}: error {error:.3f} on {subset} samples, {rate}", flush=True)
+    whole = igc.attribute(model, (inputs, responses), points=reference_points, seed=1000, progress=False)
+    for points in (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1):
+        started = time.process_time(), time.perf_counter()
+        result = igc.attribute(model, (inputs, responses), points=points, progress=False)
+        seconds = time.process_time() - started[0]
+        wall = time.perf_counter() - started[1]
+        reached = relative(result["attribution"].values, whole["attribution"].values)
+        print(
+            f"pairs, {points:g} points a sample: error {reached:.3f}, {seconds:.1f} s ({wall:.1f} s), "
+            f"{result.attrs['evaluations']} points, 1/{grid / seconds:.0f} of the grid's time",
+            flush=True,
+        )
+
+
 def main():
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -125,8 +158,12 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--reference", type=float, default=128, help="points of the reference")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--time", action="store_true", help="time to the error of a grid, on all samples")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    if arguments.time:
+        compare_times(arguments.study, arguments.model, min(arguments.reference, 8))
+        return
     model, inputs, responses = load(arguments.study, arguments.model, arguments.samples)
     peers = Peers(model, inputs, responses)
 
