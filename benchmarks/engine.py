@@ -1,7 +1,8 @@
 """The engine against its own parts: rate, workers, memory and the side of latents.
 
 Run after the default studies: ``python benchmarks/engine.py rate results/mnist cnn-seed0`` (or ``workers``,
-``memory``, ``latents``). Ratios are of runs side by side in one process or one after the other on the same machine.
+``memory``, ``latents``, ``regions``). Ratios are of runs side by side in one process, or one after the other on the
+same machine.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -19,8 +21,10 @@ import numpy as np
 import torch
 
 import igc
+from igc.attribution.cells import Cells
 from igc.attribution.correlation.design import PairDesign
 from igc.attribution.correlation.pairs import pair_unit
+from igc.attribution.correlation.sides import SIDES
 from igc.attribution.gradients import Outputs
 from igc.attribution.problem import Problem, group_blocks
 from igc.models.registry import build_architecture
@@ -68,10 +72,10 @@ def rate(study, model):
             torch.autograd.grad(outputs[:, 0], points, ones, retain_graph=True)
             torch.autograd.grad(outputs[:, 1], points, ones)
 
-    points = pair_unit(problem, design, pilot, True, 0).evaluations
+    points = pair_unit(problem, design, pilot, "all", 0).evaluations
     loop = 4 * problem.batch_size / best(bare)
-    for resolved, name in ((True, "with sums by group"), (False, "without")):
-        ours = points / best(pair_unit, problem, design, pilot, resolved, 0)
+    for keep, name in (("all", "with sums by group"), ("none", "without")):
+        ours = points / best(pair_unit, problem, design, pilot, keep, 0)
         print(f"pairs, {name:<20}{ours:>10.0f} points/s{ours / loop:>8.2f} of the bare loop ({loop:.0f} points/s)")
 
 
@@ -182,13 +186,47 @@ def latents(_study, _model):
 
     left, right = torch.rand(n_targets, n * n_latents), torch.rand(n * n_latents, problem.n_components)
     floor = best(products) + best(torch.matmul, left, right)
-    ours = best(partial(pair_unit, problem, design, pilot, False, 0, by_latents=True))
+    ours = best(partial(pair_unit, problem, design, pilot, "none", 0, side=SIDES["latents"]))
     ratio = f"{ours:.2f} s, its arithmetic {floor:.2f} s: {ours / floor:.2f}"
     print(f"{n_targets} targets, {n_latents} latents, {n} points: {ratio}")
 
 
+def regions(_study, _model):
+    """Compare sums over 20 regions alone with full maps, for 10,000 targets, with and without a linear readout."""
+    torch.set_num_threads(1)
+    n, shape, n_targets = 64, (1, 28, 28), 10000
+    labels = np.arange(784) * 20 // 784
+    random = np.random.default_rng(0)
+    inputs = random.random((n, *shape), dtype=np.float32)
+    for readout in (True, False):
+        arguments = {"hidden": 128}
+        module = build_architecture("convolutional_classifier", shape, n_targets, arguments)
+        module = (module if readout else torch.nn.Sequential(module, torch.nn.Tanh())).eval().requires_grad_(False)
+        responses = random.normal(size=(n, n_targets)).astype(np.float32)
+        source = ArraySource((inputs,), responses, np.arange(n))
+        whole = Problem(Outputs(module), source, group_blocks(None, n))
+        alone = replace(whole, pooling=Cells.of(784, [(labels, 20)], (labels, 0)))
+        design = PairDesign(tuple(whole.block_bounds()), 0, 0, 4)
+        pilot = np.zeros((128 if readout else n_targets, 784))
+        forward = SIDES["cells of latents" if readout else "cells"]
+        ours = best(partial(pair_unit, alone, design, pilot, "none", 0, side=forward))
+        if readout:
+            full = best(partial(pair_unit, whole, design, pilot, "none", 0, side=SIDES["latents"]))
+        else:  # a product a target: the time of a hundredth of them, a hundred times
+            few = replace(whole, outputs=Outputs(module, targets=tuple(range(100))), source=first_targets(source, 100))
+            full = 100 * best(partial(pair_unit, few, design, pilot[:100], "none", 0))
+        name = "with a linear readout" if readout else "without"
+        print(f"sums over 20 regions, {name}: {ours:.2f} s, full maps {full:.2f} s: 1/{full / ours:.1f}")
+
+
+def first_targets(source, count):
+    """Return the samples with their first responses."""
+    return ArraySource(source.inputs, source.responses[:, :count], source.order)
+
+
 COMMANDS = {
     "rate": rate,
+    "regions": regions,
     "workers": workers,
     "memory": memory,
     "memory-write": memory_write,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -53,7 +54,9 @@ def cell_derivatives(
         return result
 
     parts = []
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        # activations without a batching rule are pushed one direction at a time, which is still faster than a loop
+        warnings.filterwarnings("ignore", message="There is a performance drop")
         for first in range(0, n_cells, step):
             chosen = range(first, min(first + step, n_cells))
             tangents = difference.new_zeros((len(chosen), n, d))
@@ -75,7 +78,8 @@ def has_forward_mode(evaluate: Callable[[Inputs], Tensor], points: Inputs) -> bo
         return result
 
     try:
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="There is a performance drop")
             forward = torch.vmap(push)(*(x[None] for x in points))[0]
     except (RuntimeError, NotImplementedError):
         return False

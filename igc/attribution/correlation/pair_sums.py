@@ -19,7 +19,7 @@ Keep = Literal["all", "regions", "none"]
 
 LATENT_BYTES = 64 << 20
 """Maps of latents, and of a block of targets, are held for so many pairs at a time that they fit into this."""
-COVARIANCE_STEP = 8
+COVARIANCE_STEP = 16
 
 
 @dataclass(frozen=True)
@@ -182,50 +182,54 @@ def add_heads(sums: PairSums, batch: PairBatch, half: Tensor, maps: Tensor, weig
     weight : torch.Tensor (target, head), optional
         How targets read the heads; None: heads are the targets.
     """
-    n, n_targets = half.shape
-    read = _read_out_resolved if len(sums.touching) or weight is None else _read_out
-    step = max(1, LATENT_BYTES // (n * max(maps.shape[1:]) * maps.element_size()))
-    whole = sums.cells.partitions[0]
-    for first in range(0, n_targets, step):
+    n, n_heads, n_cells = maps.shape
+    summed = weight is not None and not len(sums.touching) and n_cells > n_heads
+    totals = maps[:, :, sums.cells.partitions[0]].sum(dim=2) if summed else maps
+    step = max(1, LATENT_BYTES // (n * max(n_heads, n_cells) * maps.element_size()))
+    for first in range(0, half.shape[1], step):
         chosen = slice(first, first + step)
         if weight is None:
-            _add_resolved(sums, batch, chosen, half[:, chosen, None] * maps[:, chosen], whole)
+            _add_resolved(sums, batch, chosen, maps[:, chosen].mul(half[:, chosen, None]).transpose(0, 1))
+        elif summed:
+            _read_out(sums, chosen, half[:, chosen].T.contiguous(), weight[chosen], maps, totals)
         else:
-            read(sums, batch, chosen, half[:, chosen, None] * weight[chosen], maps, whole)
+            read = weight[chosen] @ maps.transpose(0, 1).reshape(n_heads, n * n_cells)
+            values = read.reshape(-1, n, n_cells).mul_(half[:, chosen].T[:, :, None])
+            _add_resolved(sums, batch, chosen, values)
 
 
-def _read_out(sums: PairSums, batch: PairBatch, chosen: slice, mixing: Tensor, maps: Tensor, whole: slice) -> None:
-    """Sum over pairs and latents in one matrix product; the covariance with the sum is taken of every eighth pair.
+def _read_out(sums: PairSums, chosen: slice, half: Tensor, weight: Tensor, maps: Tensor, totals: Tensor) -> None:
+    """Sum over pairs and latents in one matrix product; the covariance with the sum is taken of some pairs only.
 
     That covariance only says where the gap to the score is taken up, and any shares that add to 1 close the map.
     """
-    n, n_latents, n_cells = maps.shape
-    flat = maps.reshape(n * n_latents, n_cells)
-    total = torch.einsum("nkz,nz->nk", mixing, maps[:, :, whole].sum(dim=2))
-    product = (mixing.transpose(0, 1).reshape(-1, n * n_latents) @ flat).double()
+    n = len(maps)
+    total = half * (weight @ totals.T)
+    product = _mixed(half, weight, maps).double()
     some = slice(None, None, COVARIANCE_STEP)
-    m = len(total[some])
-    weighted = torch.einsum("nkz,nzd->kd", mixing[some] * total[some, :, None], maps[some]).double()
-    one, part = total.double().sum(dim=0), total[some].double().sum(dim=0)
+    m = len(maps[some])
+    weighted = _mixed(half[:, some] * total[:, some], weight, maps[some]).double()
+    one, part = total.double().sum(dim=1), total[:, some].double().sum(dim=1)
     sums.one[chosen] += one
-    sums.square[chosen] += total.double().square().sum(dim=0)
+    sums.square[chosen] += total.double().square().sum(dim=1)
     sums.map[chosen] += product
     sums.cross[chosen] += weighted * (n / m) + (one - part * (n / m))[:, None] * product / n
 
 
-def _read_out_resolved(
-    sums: PairSums, batch: PairBatch, chosen: slice, mixing: Tensor, maps: Tensor, whole: slice
-) -> None:
-    """Make the map of every pair and target, to be summed by group too."""
-    _add_resolved(sums, batch, chosen, torch.bmm(mixing, maps), whole)
+def _mixed(amount: Tensor, weight: Tensor, maps: Tensor) -> Tensor:
+    """Return the sum over pairs and latents of amount (target, pair) times weight times map, (target, cell)."""
+    n, n_latents, n_cells = maps.shape
+    mixing = (amount[:, :, None] * weight[:, None, :]).reshape(len(weight), n * n_latents)
+    return mixing @ maps.reshape(n * n_latents, n_cells)
 
 
-def _add_resolved(sums: PairSums, batch: PairBatch, chosen: slice, values: Tensor, whole: slice) -> None:
-    """Add maps (pair, target, cell) of some targets."""
-    total = values[:, :, whole].sum(dim=2)
-    sums.one[chosen] += total.double().sum(dim=0)
-    sums.square[chosen] += total.double().square().sum(dim=0)
-    sums.map[chosen] += values.sum(dim=0).double()
-    sums.cross[chosen] += torch.einsum("nk,nkd->kd", total, values).double()
-    for k in range(values.shape[1]):
-        sums.scatter(values[:, k], chosen.start + k, batch.groups)
+def _add_resolved(sums: PairSums, batch: PairBatch, chosen: slice, values: Tensor) -> None:
+    """Add maps (target, pair, cell) of some targets."""
+    total = values[:, :, sums.cells.partitions[0]].sum(dim=2)
+    sums.one[chosen] += total.double().sum(dim=1)
+    sums.square[chosen] += total.double().square().sum(dim=1)
+    sums.map[chosen] += values.sum(dim=1).double()
+    sums.cross[chosen] += torch.bmm(total[:, None, :], values)[:, 0].double()
+    if len(sums.touching):
+        for k, part in enumerate(values):
+            sums.scatter(part, chosen.start + k, batch.groups)
