@@ -141,6 +141,10 @@ def test_principles_tell_what_each_method_keeps():
     assert judged["integrated_gradients"].met == 2
     assert judged["expected_gradients"].met == 3
     assert judged["baseline_shapley"].met == 3
+    # what layered methods keep is known of neurons, not of networks
+    assert judged["deeplift"].kept["right assignment"] is None
+    assert judged["deeplift"].summary == "1+ of 3"
+    assert judged["expected_gradients"].summary == "3 of 3"
 
 
 def test_unknown_methods_and_orders_are_refused():
