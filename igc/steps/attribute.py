@@ -33,6 +33,7 @@ from igc.steps.nulls import BLOCK, NullSettings, plan_null
 from igc.steps.pooling import Pool, make_layout
 from igc.steps.progress import Reporter
 from igc.steps.request import write_request
+from igc.steps.sampling import check_sampler, with_sampler
 from igc.steps.solving import (
     Run,
     StoredModel,
@@ -315,6 +316,7 @@ def attribute_files(
     chosen = choose_device(device)
     digests = {"samples_digest": store_digest(samples), "model_digest": _file_digest(model / "model.safetensors")}
     check_match(model, samples, dataset, digests["samples_digest"], settings.output)
+    digests |= check_sampler(settings, samples, digests["samples_digest"])
     dims = tuple(str(dim) for dim in dataset["inputs"].dims[1:])
     layout = make_layout((dataset["inputs"].shape[1:],), (dims,), sets, None)
     key = digest(*digests.values(), settings.model_dump_json(), seed, code_digest())
@@ -329,10 +331,11 @@ def attribute_files(
             problem = _stored_problem(source, dataset, model, fold, settings, seed, chosen)
             problem = replace(problem, pooling=layout.cells)
             run = Run(execution, states, reporter, share)
-            solved.append(_solve_fold(problem, dataset, source.rows, settings, sets, run))
+            here = with_sampler(settings, samples, fold)
+            solved.append(_solve_fold(problem, dataset, source.rows, here, sets, run))
             blocks.append(problem.groups)
             scores = None if solved[-1] is None else solved[-1][0]
-            maps.append(None if scores is None else explain_examples(examples, problem, scores, settings, sets, fold))
+            maps.append(None if scores is None else explain_examples(examples, problem, scores, here, sets, fold))
     results = [FoldResult(*parts) for parts in solved if parts is not None]
     if share is not None and checkpoint is not None:
         write_request(checkpoint, samples, model, settings, rois, seed)
