@@ -33,7 +33,7 @@ from igc.steps.nulls import BLOCK, NullSettings, plan_null
 from igc.steps.pooling import Pool, make_layout
 from igc.steps.progress import Reporter
 from igc.steps.request import write_request
-from igc.steps.sampling import check_sampler, with_sampler
+from igc.steps.sampling import check_sampler, usable_model, with_sampler
 from igc.steps.solving import (
     Run,
     StoredModel,
@@ -81,9 +81,10 @@ def attribute(
 
     Parameters
     ----------
-    model : torch.nn.Module or callable
-        Maps (batch, *input_shape) to (batch, n_targets); several inputs are passed as several arguments. It is used
-        in evaluation mode and left as it was.
+    model : torch.nn.Module, callable, scikit-learn estimator or path of an ONNX file
+        Maps (batch, *input_shape) to (batch, n_targets); several inputs are passed as several arguments. A module is
+        used in evaluation mode and left as it was. Functions of arrays, estimators (the logarithm of
+        ``predict_proba``, or ``predict``) and ONNX files are for methods that need no gradients.
     samples : (inputs, responses), xarray.Dataset or torch dataset
         Inputs (sample, ...), responses (sample, target) as numpy, torch or Dask arrays; inputs may be a tuple of
         arrays. Of a dataset with a coordinate ``split``, the test samples are taken.
@@ -148,6 +149,7 @@ def attribute(
     started = time.perf_counter()
     entry = find_method(method)
     source, labels, names, dims = array_source(samples, seed)
+    model = usable_model(model, entry, source)
     labels = _labels(groups, source, labels)
     chosen = choose_device(device)
     null, extra = NullSettings.split(options)

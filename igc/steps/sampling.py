@@ -1,15 +1,21 @@
-"""The sampler that a method's settings name: found beside the samples, checked, and handed over fold by fold."""
+"""What a method without gradients works with: samplers found beside the samples, and models of any kind."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from igc.attribution.information.files import StoredSampler, describe_sampler
+from igc.attribution.problem import SampleSource
+from igc.attribution.protocols import Method
+from igc.attribution.registry import METHODS
 from igc.config import PLAIN_SAMPLERS, MethodSettings
-from igc.errors import MissingFileError, ModelError, explain
+from igc.errors import MethodError, MissingFileError, ModelError, explain
 from igc.store.samples import open_samples
 
-__all__ = ["check_sampler", "sampler_folder", "with_sampler"]
+__all__ = ["check_sampler", "sampler_folder", "usable_model", "with_sampler"]
 
 
 def sampler_folder(settings: MethodSettings, samples: Path) -> Path | None:
@@ -80,3 +86,34 @@ def with_sampler(settings: MethodSettings, samples: Path, fold: int) -> MethodSe
     if folder is None:
         return settings
     return settings.model_copy(update={"options": {**settings.options, "sampler": StoredSampler(str(folder), fold)}})
+
+
+def usable_model(model: Any, method: Method, source: SampleSource) -> Any:
+    """Return a model that can be called with tensors.
+
+    Parameters
+    ----------
+    model : object
+        What a user brings; see :func:`igc.models.blackbox.as_model`.
+    method : Method
+        Which is to explain it.
+    source : SampleSource
+        The samples, of which the first is tried.
+
+    Returns
+    -------
+    callable
+
+    Raises
+    ------
+    MethodError, ModelError
+        If the method needs gradients where there are none, or the model cannot be used.
+    """
+    from igc.models.blackbox import BlackBox, as_model
+
+    inputs = source.read(np.arange(1))[0]
+    called = as_model(model, [x if x.dtype == np.float64 else x.astype(np.float32) for x in inputs])
+    if isinstance(called, BlackBox) and method.needs not in ("forward", "data"):
+        free = ", ".join(sorted(name for name, entry in METHODS.items() if entry.needs == "forward"))
+        raise MethodError(explain("method", f"{method.name!r} for a model without gradients", free, "choose another"))
+    return called
