@@ -1,6 +1,6 @@
 """Bottlenecks: samples together against one by one, and what priors, steps and noise buy for their time.
 
-Run after the default studies: ``python benchmarks/bottleneck.py results/mnist cnn-seed0``; ``--slow`` shows the
+Run after the default studies: ``python benchmarks/bottleneck_methods.py results/mnist cnn-seed0``; ``--slow`` shows the
 paper's generator and critic. Time is CPU time of one thread (``--threads`` for more: then wall time) spent on
 explaining samples, without starting up. Quality is the area under the insertion curve (from a blurred image, more is
 better) and under the deletion curve (to black, less is better), mean over samples with its standard error.
