@@ -8,6 +8,7 @@ import torch
 
 from igc.attribution.information.blocks import patch_blocks, single_blocks
 from igc.attribution.information.files import StoredSampler, load_sampler, save_sampler
+from igc.attribution.information.infill import neighbour_infill
 from igc.attribution.information.patches import PatchFiller
 from igc.attribution.information.plain import ResamplingSampler
 from igc.attribution.information.quality import energy_score, measure_quality
@@ -229,3 +230,15 @@ def test_components_that_never_vary_keep_their_constant():
         values = sampler.fill(sampler.prepare(torch.as_tensor(x[:3])), ALL, np.array([1, 2]), uniform)
         np.testing.assert_array_equal(values[..., 1], 7.0)
         assert isinstance(ResamplingSampler.of(torch.as_tensor(x)), ResamplingSampler)
+
+
+def test_missing_parts_are_filled_in_from_the_sample_whose_rest_is_closest():
+    random = np.random.default_rng(0)
+    bank, inputs = random.normal(size=(30, 2, 4)), random.normal(size=(3, 2, 4))
+    missing, which = random.random((5, 2, 4)) < 0.4, np.array([0, 1, 2, 2, 0])
+    missing[0] = False
+    filled = neighbour_infill(bank)(inputs)(missing, which)
+    for gone, i, found in zip(missing, which, filled, strict=True):
+        distance = [((b - inputs[i]) ** 2)[~gone].sum() for b in bank]
+        expected = np.where(gone, bank[np.argmin(distance)], inputs[i])
+        np.testing.assert_array_equal(found, expected)
