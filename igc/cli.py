@@ -76,7 +76,7 @@ OutputStore = Annotated[Path, typer.Option(help="The store to write (a .zarr fol
 
 def _folder(path: Path) -> Path:
     """Return the folder of a store or model that is named by a file inside it, as a workflow must name it."""
-    return path.parent if path.name in {"zarr.json", "model.json", "model.safetensors"} else path
+    return path.parent if path.name in {"zarr.json", "model.json", "model.safetensors", "sampler.json"} else path
 
 
 def _folders(paths: list[Path] | None) -> list[Path]:
@@ -240,6 +240,43 @@ def train(
         block,
         seed=configured if seed is None else seed,
         output=_folder(output),
+        device=device,
+        scratch=scratch,
+        progress=_shown(progress),
+    )
+
+
+@app.command("fit-sampler")
+def fit_sampler(
+    samples: SamplesOption,
+    output: OutputFolder,
+    settings: SettingsOption = None,
+    config: ConfigOption = None,
+    study: StudyOption = None,
+    sampler: Annotated[str | None, typer.Option(help="Name of the sampler, with --config.")] = None,
+    seed: SeedOption = None,
+    device: DeviceOption = "auto",
+    scratch: Annotated[Path | None, typer.Option(help="Keep checkpoints here, to go on after an interruption.")] = None,
+    progress: ProgressOption = None,
+) -> None:
+    """Fit what draws a part of an input given the rest, for every fold, and measure it on held-out samples.
+
+    Example: igc fit-sampler --settings '{kind: gaussian}' --samples samples.zarr --output samplers/gaussian
+    """
+    from igc.config import SamplerSettings, parse_block
+
+    chosen, configured = _study(settings, config, study)
+    if chosen:
+        block = _entry(chosen.samplers, sampler, "--sampler", config or Path())
+    else:
+        block = parse_block(SamplerSettings, settings or "")
+    from igc.steps.samplers import fit_sampler as step
+
+    step(
+        _folder(samples),
+        block,
+        _folder(output),
+        seed=configured if seed is None else seed,
         device=device,
         scratch=scratch,
         progress=_shown(progress),

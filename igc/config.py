@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from igc.errors import ConfigError, MissingFileError, explain
-from igc.parsing import parse
+from igc.errors import MissingFileError, explain
+from igc.parsing import parse, read_text, read_yaml
 
 __all__ = [
+    "PLAIN_SAMPLERS",
     "AnalyticModel",
     "ArraysData",
     "AtlasFiles",
@@ -31,6 +31,7 @@ __all__ = [
     "NetworkModel",
     "NiftiData",
     "RoiSource",
+    "SamplerSettings",
     "SimulatedData",
     "Split",
     "Study",
@@ -43,6 +44,9 @@ __all__ = [
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", description="lower-case letters, digits and underscores")]
 T = TypeVar("T")
+
+PLAIN_SAMPLERS = ("zero", "mean", "marginal", "neighbours", "gaussian")
+"""Samplers that a method may name without an entry under ``samplers``."""
 
 
 class Block(BaseModel):
@@ -263,6 +267,33 @@ class MethodSettings(Block):
         return self
 
 
+class SamplerSettings(Block):
+    """What draws a part of an input given the rest; fitted for each fold on the samples that are not held out."""
+
+    kind: Literal["zero", "mean", "marginal", "neighbours", "gaussian", "patch"] = Field(
+        description="'zero', 'mean': fixed values; 'marginal': the same part of a random sample; 'neighbours': of one "
+        "among those whose rest is closest; 'gaussian': a Gaussian given the rest; 'patch': a network for images"
+    )
+    train_samples: int | None = Field(
+        None,
+        ge=2,
+        description="fit on so many training samples, evenly spread; default: all, 2000 for 'marginal' and "
+        "'neighbours', which draw from them",
+    )
+    neighbours: int = Field(16, ge=1, description="for 'neighbours': how many to choose from")
+    patch: int = Field(4, ge=1, le=64, description="for 'patch': side of a patch in pixels")
+    levels: int = Field(8, ge=2, le=256, description="for 'patch': grey levels")
+    filters: int | None = Field(
+        None,
+        ge=1,
+        description="for 'patch': feature maps of the network; default: 16 times side times channels, 256 at most",
+    )
+    pixels: Literal["joint", "independent"] = Field(
+        "joint", description="for 'patch': each pixel given those drawn before it, or each by itself, as published"
+    )
+    training: Training = Field(Training(), description="for 'patch': settings of the training loop")
+
+
 class AtlasRois(Block):
     """Labels that came with the dataset."""
 
@@ -344,6 +375,7 @@ class Study(Block):
         {"igc": MethodSettings()}, min_length=1, description="attributions by name"
     )
     rois: dict[Name, RoiSource] = Field({}, description="ROI sets by name")
+    samplers: dict[Name, SamplerSettings] = Field({}, description="samplers of parts of inputs, by name")
     yardsticks: Yardsticks = Field(Yardsticks(), description="how maps are judged")
 
     @model_validator(mode="after")
@@ -352,6 +384,10 @@ class Study(Block):
             for model in method.models or []:
                 if model not in self.models:
                     raise ValueError(f"methods.{key}.models names {model!r}, but the models are {sorted(self.models)}")
+            sampler = method.options.get("sampler")
+            if isinstance(sampler, str) and sampler not in self.samplers and sampler not in PLAIN_SAMPLERS:
+                known_ones = sorted({*self.samplers, *PLAIN_SAMPLERS})
+                raise ValueError(f"methods.{key}.options.sampler is {sampler!r}, but there are {known_ones}")
         for model in self.yardsticks.models or []:
             if model not in self.models:
                 raise ValueError(f"yardsticks.models names {model!r}, but the models are {sorted(self.models)}")
@@ -370,35 +406,6 @@ class Config(Block):
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that is given twice: plain YAML keeps the last one and says nothing."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        """Return a mapping as it stands in the file, before others are merged into it."""
-        node = super().compose_mapping_node(anchor)
-        known: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in known:
-                    raise yaml.constructor.ConstructorError(None, None, f"the key {key.value!r} twice", key.start_mark)
-                known.add(key.value)
-        return node
-
-
-def _read_yaml(text: str, where: str) -> object:
-    try:
-        return _Loader(text).get_single_data()
-    except yaml.YAMLError as error:
-        raise ConfigError(explain(where, error, "valid YAML with each key once", "correct the file")) from error
-
-
-def _read_text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ConfigError(explain(file, f"no UTF-8 text ({error})", "YAML in UTF-8", "save it as UTF-8")) from error
 
 
 def load_config(path: str | Path) -> Config:
@@ -423,7 +430,7 @@ def load_config(path: str | Path) -> Config:
     file = Path(path)
     if not file.is_file():
         raise MissingFileError(explain(file, "no such file", "a YAML configuration", "check the path"))
-    return parse(Config, _read_yaml(_read_text(file), str(file)), str(file))  # type: ignore[no-any-return]
+    return parse(Config, read_yaml(read_text(file), str(file)), str(file))  # type: ignore[no-any-return]
 
 
 def parse_block(kind: Any, text: str) -> Any:
@@ -450,11 +457,11 @@ def parse_block(kind: Any, text: str) -> Any:
     """
     candidate = Path(text) if len(text) < 1000 and "{" not in text else None
     if candidate is not None and candidate.is_file():
-        return parse(kind, _read_yaml(_read_text(candidate), text), text)
+        return parse(kind, read_yaml(read_text(candidate), text), text)
     if candidate is not None and candidate.suffix in {".yaml", ".yml", ".json"}:
         allowed = "a block as JSON or YAML text, or a file holding it"
         raise MissingFileError(explain(f"settings: {text}", "no such file", allowed, "check the path"))
-    return parse(kind, _read_yaml(text, "settings"), "settings")
+    return parse(kind, read_yaml(text, "settings"), "settings")
 
 
 # --- schema ---------------------------------------------------------------------------------------------------------

@@ -1,17 +1,19 @@
-"""From plain values to checked blocks: the first problem pydantic finds becomes one line that names the key."""
+"""From text to values to checked blocks: the first problem pydantic finds becomes one line that names the key."""
 
 from __future__ import annotations
 
 import difflib
 import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from igc.errors import ConfigError, explain
 
-__all__ = ["parse"]
+__all__ = ["parse", "read_text", "read_yaml"]
 
 MANUAL = "config/README.md describes every key"
 
@@ -130,3 +132,46 @@ def parse(kind: Any, values: object, where: str) -> Any:
     count = f" ({more} more problem{'s' if more > 1 else ''})" if more else ""
     place = ".".join(path) or "the whole file"
     raise ConfigError(explain(f"{where}: {place}", seen, allowed, f"{remedy}{count}; {MANUAL}"))
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that is given twice: plain YAML keeps the last one and says nothing."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Return a mapping as it stands in the file, before others are merged into it."""
+        node = super().compose_mapping_node(anchor)
+        known: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in known:
+                    raise yaml.constructor.ConstructorError(None, None, f"the key {key.value!r} twice", key.start_mark)
+                known.add(key.value)
+        return node
+
+
+def read_yaml(text: str, where: str) -> object:
+    """Return the values of a YAML text.
+
+    Raises
+    ------
+    ConfigError
+        If it is not valid, or gives a key twice.
+    """
+    try:
+        return _Loader(text).get_single_data()
+    except yaml.YAMLError as error:
+        raise ConfigError(explain(where, error, "valid YAML with each key once", "correct the file")) from error
+
+
+def read_text(file: Path) -> str:
+    """Return the text of a file.
+
+    Raises
+    ------
+    ConfigError
+        If it is not in UTF-8.
+    """
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(explain(file, f"no UTF-8 text ({error})", "YAML in UTF-8", "save it as UTF-8")) from error

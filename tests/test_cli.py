@@ -22,6 +22,7 @@ VERBS = [
     "compare",
     "config-schema",
     "fetch",
+    "fit-sampler",
     "merge",
     "methods",
     "preprocess",

@@ -51,6 +51,7 @@ SECTIONS = {
     "Models, `kind: network`": config.NetworkModel,
     "Models, `kind: analytic`": config.AnalyticModel,
     "Methods": config.MethodSettings,
+    "Samplers": config.SamplerSettings,
     "Yardsticks": config.Yardsticks,
 }
 

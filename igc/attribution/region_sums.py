@@ -181,16 +181,16 @@ class RegionSums:
 class _Collector:
     """Keeps the sums over regions of the maps that a unit makes."""
 
-    def __init__(self, indicator: Array, rows: Rows, n_targets: int) -> None:
-        self._first, self._regions = int(rows[0]), indicator.T
-        self.sums = np.zeros((len(rows), n_targets, len(indicator)))
+    def __init__(self, regions: Array, rows: Rows, n_targets: int) -> None:
+        self._first, self._regions = int(rows[0]), regions.T
+        self.sums = np.zeros((len(rows), n_targets, len(regions) - 1))
         self.residual = np.zeros((len(rows), n_targets))
 
     def __call__(self, rows: Rows, maps: Array, predictions: Array) -> None:
-        """Take maps (row, target or 1, component) and predictions (row, target)."""
-        here, own = rows - self._first, maps[..., : len(self._regions)]
-        self.sums[here] = own @ self._regions
-        self.residual[here] = own.sum(axis=2) - predictions
+        """Take maps (row, target or 1, cell) and predictions (row, target)."""
+        here, sums = rows - self._first, maps[..., : len(self._regions)] @ self._regions
+        self.sums[here] = sums[..., :-1]
+        self.residual[here] = sums[..., -1] - predictions
 
 
 @dataclass(frozen=True)
@@ -234,13 +234,14 @@ class _WatchedUnit:
     """Computes a unit of an attribution and gathers the sums over regions on its way."""
 
     gatherer: RegionSums
+    regions: Array
     n_targets: int
     unit: Callable[..., Any]
     kind: type[WithSums]
 
     def __call__(self, unit: int) -> WithSums:
         rows = np.arange(*self.gatherer.problem.block_bounds()[unit])
-        collector = _Collector(self.gatherer.request.indicator, rows, self.n_targets)
+        collector = _Collector(self.regions, rows, self.n_targets)
         main = self.unit(unit, watch=collector)
         return self.kind(main, self.gatherer.state(rows, collector.sums, collector.residual))
 
@@ -251,6 +252,7 @@ class _Watched:
 
     inner: DatasetAttribution
     gatherer: RegionSums
+    regions: Array
     n_targets: int
     kind: type[WithSums]
 
@@ -258,7 +260,7 @@ class _Watched:
         work = self.inner.plan(None if state is None else state.main)
         if work is None:
             return None
-        unit = _WatchedUnit(self.gatherer, self.n_targets, work.unit, self.kind)
+        unit = _WatchedUnit(self.gatherer, self.regions, self.n_targets, work.unit, self.kind)
         return replace(work, unit=unit, kind=self.kind, label=f"{work.label}-{self.gatherer.key}")
 
     def precision(self, state: WithSums) -> float | None:
@@ -276,7 +278,7 @@ class WatchedNull:
     ----------
     inner : DatasetAttribution
         The attribution. Each unit of its work is a design block; it takes the keyword ``watch``, a callable that is
-        handed the numbers of samples (row,), their maps (row, target, component) and predictions (row, target).
+        handed the numbers of samples (row,), their maps (row, target, cell) and predictions (row, target).
     gatherer : RegionSums
         Gathers the sums.
     scores : Scores
@@ -285,6 +287,9 @@ class WatchedNull:
         Class of the states: how those of the attribution are kept in files.
     shares : callable, optional
         State of the attribution -> what each region takes up of the residual, or None; where maps are closed.
+    regions : array (roi + 1, cell), optional
+        How the sums over regions, and then over everything, are made of the first cells of the maps handed over;
+        default: cells are components.
     """
 
     inner: DatasetAttribution
@@ -292,6 +297,7 @@ class WatchedNull:
     scores: Scores
     kind: type[WithSums] = WithSums
     shares: Callable[[Any], Array | None] | None = None
+    regions: Array | None = None
 
     def __post_init__(self) -> None:
         request = self.gatherer.request
@@ -300,7 +306,11 @@ class WatchedNull:
     @property
     def attribution(self) -> DatasetAttribution:
         """The attribution, watched."""
-        return _Watched(self.inner, self.gatherer, len(self.scores.scale), self.kind)
+        regions = self.regions
+        if regions is None:
+            indicator = self.gatherer.request.indicator
+            regions = np.concatenate([indicator, np.ones((1, indicator.shape[1]))])
+        return _Watched(self.inner, self.gatherer, regions, len(self.scores.scale), self.kind)
 
     def work(self) -> Work | None:
         """Return None: all is done on the way."""

@@ -33,7 +33,18 @@ from igc.models.registry import build_architecture
 from igc.seeding import integer_seed
 from igc.store.weights import read_description, read_weights, write_model
 
-__all__ = ["FitResult", "NetworkPlan", "accelerator_of", "fit_network", "split_rows"]
+__all__ = [
+    "EpochCallback",
+    "FitResult",
+    "NetworkPlan",
+    "accelerator_of",
+    "checkpoints",
+    "fit_network",
+    "make_trainer",
+    "read_checkpoint",
+    "silence",
+    "split_rows",
+]
 
 _READOUT = (ReadoutModel, FlatLinear)
 
@@ -240,7 +251,7 @@ class _Stop(EarlyStopping):  # type: ignore[misc]
 
 
 @contextmanager
-def _silence() -> Iterator[None]:
+def silence() -> Iterator[None]:
     """Keep Lightning's announcements and advice from the user's terminal."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
@@ -273,16 +284,33 @@ def _prepared_loop(plan: NetworkPlan, source: SampleSource, fit: Rows, check: Ro
     return loop
 
 
-def _trainer(plan: NetworkPlan, folder: Path, device: str, report: EpochCallback | None) -> Any:
+def make_trainer(training: Training, folder: Path, device: str, report: EpochCallback | None) -> Any:
+    """Return a Lightning trainer that stops early and keeps the best and the last weights in a folder.
+
+    Parameters
+    ----------
+    training : Training
+        Settings of the loop.
+    folder : Path
+        For ``best.ckpt`` and ``last.ckpt``.
+    device : str
+        As for :func:`accelerator_of`.
+    report : callable, optional
+        Called after each epoch.
+
+    Returns
+    -------
+    lightning.pytorch.Trainer
+    """
     accelerator = accelerator_of(device)
     checkpoint = {"monitor": "validation_loss", "mode": "min", "save_last": True, "save_on_train_epoch_end": True}
     return L.Trainer(
         accelerator="cpu" if accelerator == "cpu" else "gpu",
         devices=1 if ":" not in accelerator else [int(accelerator.split(":")[1])],
         precision="32-true" if accelerator == "cpu" else "bf16-mixed",
-        max_epochs=plan.training.epochs,
+        max_epochs=training.epochs,
         callbacks=[
-            _Stop(plan.training.patience, report),
+            _Stop(training.patience, report),
             ModelCheckpoint(str(folder), "best", enable_version_counter=False, **checkpoint),
         ],
         gradient_clip_val=1.0,
@@ -349,7 +377,7 @@ def fit_network(
         If there is one training group only.
     """
     fit, check = split_rows(rows, groups, plan.training.validation, integer_seed(plan.seed, "validation", fold))
-    with torch.random.fork_rng(), _silence(), _checkpoints(scratch) as folder:
+    with torch.random.fork_rng(), silence(), checkpoints(scratch) as folder:
         loop = _prepared_loop(plan, source, fit, check, fold)
         done = folder / "done"
         if (done / "model.json").is_file():
@@ -357,11 +385,11 @@ def fit_network(
             return FitResult(_frozen(loop.module), read_description(done)["history"])
         last = folder / "last.ckpt"
         if last.is_file():
-            _read_checkpoint(last)
-        trainer = _trainer(plan, folder, device, report)
+            read_checkpoint(last)
+        trainer = make_trainer(plan.training, folder, device, report)
         # without unpickling of arbitrary objects, which could run code
         trainer.fit(loop, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
-        loop.cpu().load_state_dict(_read_checkpoint(folder / "best.ckpt")["state_dict"])
+        loop.cpu().load_state_dict(read_checkpoint(folder / "best.ckpt")["state_dict"])
         _fold_readout(loop)
         if scratch is not None:
             weights = {f"fold{fold}.{name}": value for name, value in loop.state_dict().items()}
@@ -369,7 +397,14 @@ def fit_network(
         return FitResult(_frozen(loop.module), loop.history)
 
 
-def _read_checkpoint(file: Path) -> dict[str, Any]:
+def read_checkpoint(file: Path) -> dict[str, Any]:
+    """Read a checkpoint, tensors and plain values alone.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be read.
+    """
     try:
         return dict(torch.load(file, map_location="cpu", weights_only=True))
     except Exception as error:  # what torch raises for a file that is no archive of tensors has no common base
@@ -379,7 +414,8 @@ def _read_checkpoint(file: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _checkpoints(scratch: Path | None) -> Iterator[Path]:
+def checkpoints(scratch: Path | None) -> Iterator[Path]:
+    """Make the folder of checkpoints; without a name one that is removed afterwards."""
     if scratch is not None:
         scratch.mkdir(parents=True, exist_ok=True)
         yield scratch

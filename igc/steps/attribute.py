@@ -33,6 +33,7 @@ from igc.steps.nulls import BLOCK, NullSettings, plan_null
 from igc.steps.pooling import Pool, make_layout
 from igc.steps.progress import Reporter
 from igc.steps.request import write_request
+from igc.steps.sampling import check_sampler, usable_model, with_sampler
 from igc.steps.solving import (
     Run,
     StoredModel,
@@ -80,9 +81,10 @@ def attribute(
 
     Parameters
     ----------
-    model : torch.nn.Module or callable
-        Maps (batch, *input_shape) to (batch, n_targets); several inputs are passed as several arguments. It is used
-        in evaluation mode and left as it was.
+    model : torch.nn.Module, callable, scikit-learn estimator or path of an ONNX file
+        Maps (batch, *input_shape) to (batch, n_targets); several inputs are passed as several arguments. A module is
+        used in evaluation mode and left as it was. Functions of arrays, estimators (the logarithm of
+        ``predict_proba``, or ``predict``) and ONNX files are for methods that need no gradients.
     samples : (inputs, responses), xarray.Dataset or torch dataset
         Inputs (sample, ...), responses (sample, target) as numpy, torch or Dask arrays; inputs may be a tuple of
         arrays. Of a dataset with a coordinate ``split``, the test samples are taken.
@@ -147,6 +149,7 @@ def attribute(
     started = time.perf_counter()
     entry = find_method(method)
     source, labels, names, dims = array_source(samples, seed)
+    model = usable_model(model, entry, source)
     labels = _labels(groups, source, labels)
     chosen = choose_device(device)
     null, extra = NullSettings.split(options)
@@ -316,6 +319,7 @@ def attribute_files(
     chosen = choose_device(device)
     digests = {"samples_digest": store_digest(samples), "model_digest": _file_digest(model / "model.safetensors")}
     check_match(model, samples, dataset, digests["samples_digest"], settings.output)
+    digests |= check_sampler(settings, samples, digests["samples_digest"])
     dims = tuple(str(dim) for dim in dataset["inputs"].dims[1:])
     layout = make_layout((dataset["inputs"].shape[1:],), (dims,), sets, None)
     key = digest(*digests.values(), settings.model_dump_json(), seed, layout.cells.key, code_digest())
@@ -330,10 +334,11 @@ def attribute_files(
             problem = _stored_problem(source, dataset, model, fold, settings, seed, chosen)
             problem = replace(problem, pooling=layout.cells)
             run = Run(execution, states, reporter, share)
-            solved.append(_solve_fold(problem, dataset, source.rows, settings, sets, run))
+            here = with_sampler(settings, samples, fold)
+            solved.append(_solve_fold(problem, dataset, source.rows, here, sets, run))
             blocks.append(problem.groups)
             scores = None if solved[-1] is None else solved[-1][0]
-            maps.append(None if scores is None else explain_examples(examples, problem, scores, settings, sets, fold))
+            maps.append(None if scores is None else explain_examples(examples, problem, scores, here, sets, fold))
     results = [FoldResult(*parts) for parts in solved if parts is not None]
     if share is not None and checkpoint is not None:
         write_request(checkpoint, samples, model, settings, rois, seed)

@@ -21,6 +21,7 @@ from igc.report.regions import roi_figure
 from igc.report.scores import score_figure
 from igc.report.selection import Results
 from igc.report.style import Draw, save_figure
+from igc.report.taylor import taylor_figure
 from igc.report.volumes import Geometry, write_volume
 from igc.roi.sets import RoiSet, open_rois
 from igc.store.arrays import read_values, store_path
@@ -33,7 +34,7 @@ __all__ = ["FIGURES", "report"]
 
 FIGURES = (
     *("maps_igc.png", "maps_methods.png", "rois.png", "scores.png", "learning_curves.png", "agreement.png"),
-    "diagnostics.png",
+    *("diagnostics.png", "taylor.png"),
 )
 """Names of the figures of every study, whatever its data."""
 
@@ -125,6 +126,7 @@ def _figures(
         "diagnostics.png": lambda: diagnostics_figure(
             tables["closure"], tables["runtime"], title, tables.get("recovery")
         ),
+        "taylor.png": lambda: taylor_figure(results, rois, title),
     }
 
 

@@ -22,7 +22,7 @@ __all__ = ["ArraySource", "StoreSource", "array_source", "labels_of", "last_writ
 Rows = npt.NDArray[np.int64]
 PIECE_BYTES = 1 << 23
 """So many bytes are read at a time, or one chunk where that is larger."""
-CACHE_BYTES = 1 << 26
+CACHE_BYTES = 1 << 24
 """Inputs are kept in memory where they fit into so many bytes, and else read when they are needed."""
 
 

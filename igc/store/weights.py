@@ -71,8 +71,8 @@ def read_description(folder: str | Path, name: str = "model") -> dict[str, Any]:
     """
     file = Path(folder) if Path(folder).suffix == ".json" else Path(folder) / f"{name}.json"
     if not file.is_file():
-        verb = "train" if name == "model" else f"fit-{name}"
-        raise MissingFileError(explain(file, "no such file", f"a trained {name}", f"make it with `igc {verb}`"))
+        remedy = "train it with `igc train`" if name == "model" else f"fit it with `igc fit-{name}`"
+        raise MissingFileError(explain(file, "no such file", f"a trained {name}", remedy))
     try:
         description = json.loads(file.read_text(encoding="utf-8"))
         version = description["format"]

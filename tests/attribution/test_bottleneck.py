@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 import igc
 from igc.attribution.bottleneck.capacity import information, slope
+from igc.attribution.bottleneck.likelihood import residual_variance
 from igc.attribution.bottleneck.methods import default_beta
 from igc.attribution.bottleneck.noise import Noise
 from igc.attribution.bottleneck.optimize import Adam, Budget, Signal, fit_bottleneck
@@ -18,6 +19,7 @@ from igc.attribution.registry import build
 from igc.attribution.scores import Scores, score_unit
 from igc.errors import IgcError
 from igc.steps.sources import array_source
+from igc.testing.probes import linear_model
 
 ROWS = np.arange(6)
 
@@ -199,8 +201,24 @@ def test_a_component_needed_more_passes_more() -> None:
     assert bool((fitted[:, 1] > fitted[:, 2]).all())
 
 
+def test_residual_variance_is_that_of_a_calibrated_prediction_and_knows_no_scale() -> None:
+    inputs = normal(500, 3)
+    responses = (inputs @ torch.tensor([[1.0], [2.0], [0.0]]).double() + normal(500, 1, seed=1)).numpy()
+    fit = np.linalg.lstsq(inputs.numpy(), responses, rcond=None)[0]
+    predicted = inputs.numpy() @ fit
+
+    def variance(scale: float) -> float:
+        model = linear_model(scale * fit.T, 0.0)
+        source = array_source((inputs.numpy(), responses), 0)[0]
+        problem = Problem(Outputs(model), source, group_blocks(None, 500), dtype=torch.float64)
+        return float(residual_variance(score_unit(problem, True, True, 0))[0])
+
+    assert variance(1.0) == pytest.approx(float(np.var(responses - predicted)), rel=0.01)
+    assert variance(5.0) == pytest.approx(25 * variance(1.0))
+
+
 def test_price_of_a_nat_is_bounded_for_few_components() -> None:
-    assert default_beta(10**6) == 20
+    assert default_beta(10**6) == 1
     assert default_beta(40) / 40 == pytest.approx(1 / 400)
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 import igc
@@ -77,6 +78,20 @@ def test_neither_the_null_changes_with_batches_nor_the_result_with_its_null(name
     assert not {"roi_null", "roi_null_deviation"} & set(without)
     np.testing.assert_array_equal(whole["attribution"], without["attribution"])
     assert whole.attrs["evaluations"] == without.attrs["evaluations"]
+
+
+@pytest.mark.parametrize("pool", [2, "rois"])
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("options", [{"points": 4}, {"baselines": "zero"}, {"method": "bsc", "orders": 2}])
+def test_pooling_inside_the_stream_leaves_it_as_it_is(options, pool, kept, monkeypatch):
+    model = torch.nn.Sequential(torch.nn.Flatten(), smooth_network(16, 2, seed=2))
+    inputs, responses = np.random.default_rng(0).normal(size=(60, 1, 4, 4)), grid(0, 60)[1]
+    options = {"rois": {"thirds": np.arange(16).reshape(1, 4, 4) % 3}, "permutations": 19, "progress": False, **options}
+    plain = igc.attribute(model, (inputs, responses), **options)["roi_null"]
+    if not kept:
+        monkeypatch.setattr("igc.steps.solving.RESOLVED_BYTES", 1)
+    pooled = igc.attribute(model, (inputs, responses), pool=pool, **options)["roi_null"]
+    np.testing.assert_allclose(pooled, plain, rtol=0, atol=1e-8)
 
 
 @pytest.mark.parametrize("name", ["zero", "bsc"])

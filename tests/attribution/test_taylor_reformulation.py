@@ -141,6 +141,10 @@ def test_principles_tell_what_each_method_keeps():
     assert judged["integrated_gradients"].met == 2
     assert judged["expected_gradients"].met == 3
     assert judged["baseline_shapley"].met == 3
+    # what layered methods keep is known of neurons, not of networks
+    assert judged["deeplift"].kept["right assignment"] is None
+    assert judged["deeplift"].summary == "1+ of 3"
+    assert judged["expected_gradients"].summary == "3 of 3"
 
 
 def test_unknown_methods_and_orders_are_refused():
@@ -149,3 +153,29 @@ def test_unknown_methods_and_orders_are_refused():
         reformulate("saliency", mlp(), x, references[:1])
     with pytest.raises(MethodError, match="order: found 3"):
         reformulate("occlusion", mlp(), x, references[:1], order=3)
+
+
+def test_series_made_anew_on_segments_hold_where_a_single_one_does_not():
+    model, (x, references) = mlp(2.0), data()
+    x = 4 * x
+    expected = real("deeplift", model, x, references[:1]).detach().numpy()
+    single, cut = (
+        agreement(reformulate("deeplift", model, x, references[:1], segments=n).predicted[:, 0], expected)
+        for n in (1, 32)
+    )
+    assert cut[1] > 0.9999
+    assert single[0] > 20 * cut[0]
+
+
+def test_exact_effects_give_occlusion_at_any_distance_and_shapley_values_up_to_pairs():
+    model, (x, _) = mlp(2.0), data()
+    x = 4 * x
+    baseline = torch.zeros(1, D, dtype=torch.float64)
+    expected = real("occlusion", model, x, baseline).detach().numpy()
+    found = reformulate("occlusion", model, x, baseline, engine="sets")
+    np.testing.assert_allclose(found.predicted[:, 0], expected, atol=1e-5)
+    labels = np.array([0, 0, 0, 1, 1])
+    joint = ShapleyValues(model).attribute(x, baseline, target=0, feature_mask=torch.as_tensor(labels[None]))
+    found = reformulate("baseline_shapley", model, x, baseline, labels, engine="sets")  # two players: pairs are all
+    np.testing.assert_allclose(found.predicted[:, 0], joint.numpy()[:, [0, 3]], atol=1e-5)
+    assert np.abs(found.left).max() < 1e-12

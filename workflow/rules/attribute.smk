@@ -7,6 +7,7 @@ rule attribute:
         rois="results/{study}/rois.zarr/zarr.json",
         weights="results/{study}/models/{model}-seed{seed}/model.safetensors",
         model="results/{study}/models/{model}-seed{seed}/model.json",
+        sampler=sampler_files,
     output:
         "results/{study}/attributions/{model}-seed{seed}/{method}.zarr/zarr.json",
     log:

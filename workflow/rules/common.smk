@@ -55,19 +55,21 @@ STUDIES = checked(config)
 
 METHODS = sorted({name for study in STUDIES.values() for name in study["methods"]})
 MODELS = sorted({name for study in STUDIES.values() for name in study["models"]})
+SAMPLERS = sorted({name for study in STUDIES.values() for name in study["samplers"]})
 
 
 wildcard_constraints:
     study="|".join(STUDIES),
     model="|".join(MODELS),
     method="|".join(METHODS),
+    sampler="|".join(SAMPLERS) or "none",
     seed="[0-9]+",
 
 
 # --- sources -----------------------------------------------------------------
 
 # What each step may import, as the layers of the package allow; a test compares this with the real imports.
-VERBS = "fetch preprocess rois train attribute merge aggregate compare report methods"
+VERBS = "fetch preprocess rois train samplers attribute merge aggregate yardsticks compare report methods"
 # modules of the steps that are no step themselves: parts of the attribution
 PARTS = [
     f"steps/{file.name}"
@@ -80,6 +82,14 @@ SOURCES = {
     "preprocess": [*GROUND, "data"],
     "rois": [*GROUND, "roi"],
     "train": [*GROUND, "data", "models", "steps/progress.py"],
+    "samplers": [
+        *GROUND,
+        "data",
+        "models",
+        "attribution",
+        "report",
+        "steps/progress.py",
+    ],
     "attribute": [*GROUND, "streaming", "models", "attribution", "roi/sets.py", *PARTS],
     "aggregate": [*GROUND, "roi"],
     "compare": [*GROUND, "data", "comparison"],
@@ -130,6 +140,10 @@ def model_settings(wildcards):
     return as_text(STUDIES[wildcards.study]["models"][wildcards.model], "seeds")
 
 
+def sampler_settings(wildcards):
+    return as_text(STUDIES[wildcards.study]["samplers"][wildcards.sampler])
+
+
 def method_settings(wildcards):
     study = STUDIES[wildcards.study]
     block = dict(study["methods"][wildcards.method])
@@ -166,6 +180,14 @@ def runs(study):
     """Return the (model, seed) pairs of a study."""
     models = STUDIES[study]["models"]
     return [(model, seed) for model in models for seed in models[model]["seeds"]]
+
+
+def sampler_files(wildcards):
+    """Return the sampler that a method draws from, where it is one of the study."""
+    study = STUDIES[wildcards.study]
+    name = study["methods"][wildcards.method]["options"].get("sampler")
+    known = name in study["samplers"]
+    return [f"results/{wildcards.study}/samplers/{name}/sampler.json"] if known else []
 
 
 def applies(study, method, model):
@@ -221,3 +243,10 @@ def growing(amount, unit):
 def gpus_to_train(wildcards):
     """Return the number of GPUs a training uses: only networks gain from one."""
     return int(STUDIES[wildcards.study]["models"][wildcards.model]["kind"] == "network")
+
+
+def gpus_to_sample(wildcards):
+    """Return the number of GPUs that fitting a sampler uses: only networks gain from one."""
+    return int(
+        STUDIES[wildcards.study]["samplers"][wildcards.sampler]["kind"] == "patch"
+    )

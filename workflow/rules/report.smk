@@ -58,6 +58,13 @@ rule report:
             subcategory="figures",
             labels={"figure": "diagnostics"},
         ),
+        taylor=report(
+            "results/{study}/figures/taylor.png",
+            caption="../report/taylor.rst",
+            category="{study}",
+            subcategory="figures",
+            labels={"figure": "Taylor decomposition"},
+        ),
     log:
         "results/{study}/logs/report.log",
     benchmark:

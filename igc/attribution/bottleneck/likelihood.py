@@ -26,15 +26,17 @@ SMALLEST_RESIDUAL = 0.01
 
 
 def residual_variance(scores: Scores) -> Array:
-    """Return the variance of response minus prediction, (target,).
+    """Return the residual variance of the responses, in units of the predictions, (target,).
 
-    It is held above 1 % of the variance of the prediction: a model without any error would have to be kept exactly,
-    and every component would pass.
+    That is var(f) (1 - r^2) / r^2 with the correlation r of prediction f and response: var(y - f) where the prediction
+    has the right scale, and free of its scale where it has not. It is held above 1 % of the variance of the
+    prediction: a model without any error would have to be kept exactly, and every component would pass.
     """
     pooled = scores.pooled
-    response, both, prediction = (pooled.scalar_covariance(a, b)[0] for a, b in ((0, 0), (0, 1), (1, 1)))
-    smallest = np.maximum(SMALLEST_RESIDUAL * prediction, np.finfo(np.float64).tiny)
-    return np.asarray(np.maximum(response - 2 * both + prediction, smallest))
+    variance = pooled.scalar_covariance(1, 1)[0]
+    explained = np.maximum(np.nan_to_num(scores.score) ** 2, np.finfo(np.float32).eps)
+    ratio = np.maximum((1 - explained) / explained, SMALLEST_RESIDUAL)
+    return np.asarray(np.where(variance > 0, variance, 1.0) * ratio)
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,9 @@ class Likelihood:
     """The loss of a bottleneck, in nats.
 
     Categories: the cross-entropy -log p(class | z), of the sample's own class, or of each class for itself. Values:
-    (f(z) - f(x))^2 / (2 s^2) with the residual variance s^2 of the model; this is what the Gaussian likelihood
-    -log N(y; f(z), s^2) is on average over the responses y that the model itself expects, but for a constant.
+    (f(z) - f(x))^2 / (2 s^2) with the residual variance s^2 of :func:`residual_variance`. That is what the Gaussian
+    likelihood -log N(y; f(z), s^2) is on average over the responses y that the model itself expects, but for a
+    constant.
 
     Attributes
     ----------

@@ -167,7 +167,9 @@ class RegionNull:
         start, stop = self.problem.block_bounds()[block]
         rows = np.arange(start, stop)
         inputs, _ = self.problem.load(rows)
-        centred = flatten(inputs).double().cpu().numpy() - self.scores.pooled.mean_map[0]
+        centred, mean = flatten(inputs).double().cpu().numpy(), self.scores.pooled.mean_map[0]
+        if mean.shape[-1]:  # kept where it fits into memory; it serves against rounding alone
+            centred = centred - mean
         predictions = self.problem.predict(inputs) - self.scores.pooled.mean_scalars[0, :, 1]
         responses = self._responses - self._responses.mean(axis=0)
         state, who = self._zeros(), self._permuted[:, rows]

@@ -111,7 +111,16 @@ class SharedBaselineCorrelation:
         if not permutes_responses(self.problem):
             return None
         taken = partial(self._taken, request.indicator)
-        return WatchedNull(self, RegionSums(self.problem, request), self.scores, shares=taken)
+        regions = self._regions if self.problem.cells.pooled else None
+        return WatchedNull(self, RegionSums(self.problem, request), self.scores, shares=taken, regions=regions)
+
+    @property
+    def _regions(self) -> Array:
+        """How regions, and everything, are made of pooled cells, (roi + 1, cell)."""
+        cells = self.problem.cells
+        everything = np.zeros((1, cells.total))
+        everything[:, self._parts[0]] = 1
+        return np.concatenate([np.eye(cells.n_regions, cells.total, k=cells.n_map), everything])
 
     def _shares(self, state: Moments) -> Array:
         """Return how much of the gap each cell takes up, (target, cell)."""

@@ -171,6 +171,7 @@ def information_unit(method: BlockInformation, resolved: bool, unit: int) -> Inf
     total: InformationState | None = None
     for batch in method.fills.batches(len(rows), responses.shape[1]):
         maps, apart, tally = method.maps(tuple(x[batch] for x in inputs), rows[batch], responses[batch])
+        maps, apart = (problem.cells.pool(torch.as_tensor(x)).numpy() for x in (maps, apart))
         groups = problem.groups[rows[batch]] if resolved else None
         parts = [Moments.of(scalars[batch], maps + apart[:, r], np.full(len(maps), r)) for r in range(apart.shape[1])]
         state = InformationState(Moments.of(scalars[batch], maps, groups), Moments.join(parts), tally)
@@ -237,10 +238,12 @@ class InformationSummary:
         if self.classes:
             maps["true_response"] = self._for_all(own_class(pooled))
         signed = self.method.fills.measure.name == "pmi" and self.summary != "mean_absolute"
+        estimate, regions = self._estimate(state).split(self.problem.cells)
         return Outcome(
-            self._estimate(state),
+            estimate,
             evaluations=state.tally.evaluations,
-            maps=maps,
+            maps={name: values[:, : self.problem.cells.n_map] for name, values in maps.items()},
+            regions=regions,
             signed=signed or self.summary == "covariance",
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -48,7 +48,14 @@ class Reformulated:
 
 
 def reformulate(
-    method: str, model: Callable[..., Any], inputs: Any, baselines: Any, rois: Any = None, order: int = 2
+    method: str,
+    model: Callable[..., Any],
+    inputs: Any,
+    baselines: Any,
+    rois: Any = None,
+    order: int = 2,
+    segments: int = 1,
+    engine: Literal["hessian", "sets"] = "hessian",
 ) -> Reformulated:
     """Predict the attribution of a method from Taylor terms and its weights.
 
@@ -64,6 +71,12 @@ def reformulate(
         Highest order of the terms. Terms of whole networks are of second order by Hessian-vector products; higher ones
         are known only by degree, which is enough for "gradient_x_input", "integrated_gradients" and
         "expected_gradients" (up to 9: of a polynomial fitted to the whole path, whose highest order takes in the rest).
+    segments : int
+        Of layered methods: the series of a neuron is made anew at so many points of its way, since that of a sigmoid
+        holds only for changes below pi.
+    engine : {"hessian", "sets"}
+        "sets" takes exact effects, of all orders, for methods whose weights depend on who takes part only: all effects
+        that join a region with others for "occlusion" and "occlusion_patch", those of pairs for "baseline_shapley".
 
     Returns
     -------
@@ -73,15 +86,17 @@ def reformulate(
     if order < 1 or (order != 2 and not weighting.layered and (method not in BY_DEGREE or order > ORDERS)):
         allowed = f"2 (1 to {ORDERS} for {', '.join(BY_DEGREE)}; any for layered methods)"
         raise MethodError(explain("order", order, allowed, "choose another order"))
+    if engine == "sets" and method not in BY_MEMBERS:
+        raise MethodError(explain("engine", engine, f"hessian, or sets for {', '.join(BY_MEMBERS)}", "choose hessian"))
     if weighting.layered:
-        return _layered(method, model, inputs, baselines, rois, order)
+        return _layered(method, model, inputs, baselines, rois, order, segments)
     if weighting.baseline != "data":
-        return _of_terms(method, model, inputs, baselines, rois, order)
+        return _of_terms(method, model, inputs, baselines, rois, order, engine)
     references = as_tensors(baselines, as_tensors(inputs))
     parts = []
     for b in range(len(references[0])):
         one = tuple(x[b : b + 1] for x in references)
-        parts.append(_of_terms(method, model, inputs, one, rois, order))
+        parts.append(_of_terms(method, model, inputs, one, rois, order, engine))
     predicted, left = (np.mean([getattr(part, name) for part in parts], axis=0) for name in ("predicted", "left"))
     return Reformulated(method, predicted, order, left)
 
@@ -99,17 +114,24 @@ def agreement(predicted: npt.ArrayLike, real: npt.ArrayLike) -> tuple[float, flo
 
 
 def _of_terms(
-    method: str, model: Callable[..., Any], inputs: Any, baselines: Any, rois: Any, order: int
+    method: str, model: Callable[..., Any], inputs: Any, baselines: Any, rois: Any, order: int, engine: str
 ) -> Reformulated:
     if method in BY_DEGREE:
         return _by_degree(method, model, inputs, baselines, rois, order)
-    found = decompose(model, inputs, baselines, rois, engine="hessian")
-    weights = find_weighting(method).weights
-    alone, together = weights(np.array([2, 0]))[0], weights(np.array([1, 1]))[0]
+    found = decompose(model, inputs, baselines, rois, engine="sets" if engine == "sets" else "hessian")
     if found.pairs is None:
         raise MethodError(explain("pairs", None, "the effects of pairs", "use the Hessian engine"))
-    predicted = found.first + alone * found.independent + together * found.pairs.sum(axis=-1)
-    return Reformulated(method, predicted, 2, found.error)
+    weights = find_weighting(method).weights
+    alone, together = weights(np.array([2, 0]))[0], weights(np.array([1, 1]))[0]
+    solo, pairs = found.first + alone * found.independent, found.pairs.sum(axis=-1)
+    if engine == "sets" and together == 1:
+        return Reformulated(method, solo + found.interactive, 2, found.error)
+    left = found.interactive_total - 0.5 * pairs.sum(axis=-1)
+    return Reformulated(method, solo + together * pairs, 2, found.error + left)
+
+
+BY_MEMBERS = ("occlusion", "occlusion_patch", "baseline_shapley")
+"""Methods whose weights depend on which regions take part in a term, and not on how often."""
 
 
 # --- whole networks, by degree ----------------------------------------------------------------------------------------
@@ -148,7 +170,7 @@ def _by_degree(
 
 
 def _layered(
-    method: str, model: Callable[..., Any], inputs: Any, baselines: Any, rois: Any, order: int
+    method: str, model: Callable[..., Any], inputs: Any, baselines: Any, rois: Any, order: int, segments: int
 ) -> Reformulated:
     stop = as_tensors(inputs)
     start = matching(as_tensors(baselines, stop), stop)
@@ -157,7 +179,7 @@ def _layered(
     at_stop = _arriving(module, neurons, stop)
     zero = method == "lrp_epsilon"
     at_start = [torch.zeros_like(z) for z in at_stop] if zero else _arriving(module, neurons, start)
-    factors = [_factor(*parts, order, zero) for parts in zip(neurons, at_start, at_stop, strict=True)]
+    factors = [_factor(*parts, order, segments, zero) for parts in zip(neurons, at_start, at_stop, strict=True)]
     handles = [
         layer.register_forward_hook(partial(_scaled, factor)) for layer, factor in zip(neurons, factors, strict=True)
     ]
@@ -183,23 +205,24 @@ def _arriving(module: nn.Module, neurons: list[nn.Module], inputs: Inputs) -> li
     return seen
 
 
-def _factor(layer: nn.Module, low: Tensor, high: Tensor, order: int, zero: bool) -> Tensor:
+def _factor(layer: nn.Module, low: Tensor, high: Tensor, order: int, segments: int, zero: bool) -> Tensor:
     """Return what a neuron's change is multiplied by: its series up to an order, divided by the change.
 
     Where relevance starts at zero, what a neuron gives at zero goes to its inputs, too: that term has no order.
     """
-    change = high - low
-    point = low.clone().requires_grad_()
-    with torch.enable_grad():
-        derivative, total, factorial = layer(point), torch.zeros_like(low), 1.0
-        if zero:
-            total = derivative.detach() / torch.where(change == 0, torch.ones_like(change), change)
-        for n in range(1, order + 1):
-            (derivative,) = torch.autograd.grad(derivative.sum(), point, create_graph=True)
-            factorial *= n
-            total = total + derivative.detach() * change ** (n - 1) / factorial
-            if not derivative.requires_grad:
-                break
+    change, total = high - low, torch.zeros_like(low)
+    if zero:
+        total = layer(low) / torch.where(change == 0, torch.ones_like(change), change)
+    for s in range(segments):
+        point = (low + change * (s / segments)).requires_grad_()
+        with torch.enable_grad():
+            derivative, factorial = layer(point), 1.0
+            for n in range(1, order + 1):
+                (derivative,) = torch.autograd.grad(derivative.sum(), point, create_graph=True)
+                factorial *= n
+                total = total + derivative.detach() * change ** (n - 1) / (segments**n * factorial)
+                if not derivative.requires_grad:
+                    break
     return total.detach()
 
 

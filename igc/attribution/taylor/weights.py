@@ -7,6 +7,7 @@ sum to 1 over components for every term.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -99,7 +100,7 @@ def find_weighting(method: str) -> Weighting:
 
 @dataclass(frozen=True)
 class Principles:
-    """What a method keeps on some data; all numbers are shares, 0 is best.
+    """What a method keeps on some data; all numbers are shares, 0 is best, NaN is not known.
 
     Attributes
     ----------
@@ -121,18 +122,27 @@ class Principles:
     hidden: float
 
     @property
-    def kept(self) -> dict[str, bool]:
-        """Which of the three principles are met."""
+    def kept(self) -> dict[str, bool | None]:
+        """Which of the three principles are met; None where it is not known."""
         return {
-            "low approximation error": self.approximation <= ALLOWED,
-            "right assignment": self.independent <= ALLOWED and self.interactive <= ALLOWED,
-            "unbiased baseline": self.hidden <= ALLOWED,
+            "low approximation error": _within(self.approximation),
+            "right assignment": _within(max(self.independent, self.interactive)),
+            "unbiased baseline": _within(self.hidden),
         }
 
     @property
     def met(self) -> int:
-        """Number of principles met."""
-        return sum(self.kept.values())
+        """Number of principles that are known to be met."""
+        return sum(kept is True for kept in self.kept.values())
+
+    @property
+    def summary(self) -> str:
+        """How many principles are met, as text: with a plus where more may be."""
+        return f"{self.met}{'+' if None in self.kept.values() else ''} of {len(self.kept)}"
+
+
+def _within(value: float) -> bool | None:
+    return None if math.isnan(value) else value <= ALLOWED
 
 
 def principles(method: str, sizes: Mapping[str, float], first_order_error: float, hidden_zero: float) -> Principles:
@@ -157,11 +167,13 @@ def principles(method: str, sizes: Mapping[str, float], first_order_error: float
     Principles
     """
     weighting = find_weighting(method)
-    alone, together = np.array([2, 0]), np.array([1, 1])
+    alone, together = (weighting.misassigned(np.array(k)) for k in ((2, 0), (1, 1)))
+    if weighting.layered:  # the terms are those of neurons, and say nothing of the whole network
+        alone = together = math.nan
     return Principles(
         method,
         first_order_error if weighting.first_order_only else 0.0,
-        weighting.misassigned(alone) * sizes["independent"],
-        weighting.misassigned(together) * sizes["interactive"],
+        alone * sizes["independent"],
+        together * sizes["interactive"],
         0.0 if weighting.baseline == "data" else hidden_zero,
     )

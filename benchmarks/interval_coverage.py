@@ -1,6 +1,6 @@
 """How often intervals made of the reported errors hold the truth: one table, for both errors.
 
-Run ``python benchmarks/coverage.py`` (two minutes with one thread; ``--seeds 60`` is a quick look).
+Run ``python benchmarks/interval_coverage.py`` (two minutes with one thread; ``--seeds 60`` is a quick look).
 
 One network has three targets: a strong one, a weak one, and one whose response has nothing to do with the inputs
 (shuffled). Intervals with t quantiles are counted over seeds, pooled over all components and targets with a non-zero
