@@ -384,11 +384,49 @@ def aggregate(
 
 
 @app.command()
+def yardsticks(
+    attributions: Annotated[list[Path], typer.Argument(help="Attribution stores of one study.")],
+    samples: SamplesOption,
+    model: Annotated[list[Path], typer.Option(help="A model folder; give it once a model.")],
+    output: OutputFolder,
+    settings: SettingsOption = None,
+    config: ConfigOption = None,
+    study: StudyOption = None,
+    rois: Annotated[Path | None, typer.Option(help="The ROI store, for options of methods that name a set.")] = None,
+    seed: SeedOption = None,
+    device: DeviceOption = "auto",
+    progress: ProgressOption = None,
+) -> None:
+    """Judge all maps of models by what the models do when parts of their input are taken away.
+
+    Example: igc yardsticks gradient_x_input.zarr igc.zarr --settings '{}' --samples samples.zarr --model cnn --output y
+    """
+    from igc.config import Yardsticks, parse_block
+
+    chosen, configured = _study(settings, config, study)
+    block = chosen.yardsticks if chosen else parse_block(Yardsticks, settings or "")
+    from igc.steps.yardsticks import judge_models
+
+    judge_models(
+        _folder(samples),
+        _folders(model),
+        _folders(attributions),
+        block,
+        output,
+        rois=_folder(rois) if rois else None,
+        seed=configured if seed is None else seed,
+        device=device,
+        progress=_shown(progress),
+    )
+
+
+@app.command()
 def compare(
     attributions: Annotated[list[Path], typer.Argument(help="Attribution stores of one study.")],
     samples: SamplesOption,
     output: OutputFolder,
     scores: Annotated[list[Path] | None, typer.Option(help="A model's scores.tsv; give it once a model.")] = None,
+    yardsticks: Annotated[Path | None, typer.Option(help="The folder of tables that `igc yardsticks` wrote.")] = None,
 ) -> None:
     """Compare all maps of a study: agreement, closure, run time, recovery of a known truth.
 
@@ -396,7 +434,7 @@ def compare(
     """
     from igc.steps.compare import compare as step
 
-    step(_folder(samples), _folders(attributions), scores or [], output)
+    step(_folder(samples), _folders(attributions), scores or [], output, yardsticks)
 
 
 @app.command()

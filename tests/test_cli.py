@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from igc.cli import app
-from igc.config import LinearModel, MethodSettings, MnistData, RingRois, Split, json_schema
+from igc.config import LinearModel, MethodSettings, MnistData, RingRois, Split, Yardsticks, json_schema
 from igc.errors import DataError, explain
 
 ROOT = Path(__file__).parents[1]
@@ -29,6 +29,7 @@ VERBS = [
     "report",
     "rois",
     "train",
+    "yardsticks",
 ]
 CONFIG = """
 seed: 7
@@ -40,6 +41,7 @@ studies:
     models: {ridge: {kind: linear}}
     methods: {plain: {method: igc, points: 4}, igc: {}}
     rois: {rings: {kind: rings, count: 2}}
+    yardsticks: {steps: 5}
 """
 
 # verb, name of its step function, arguments beside those of the settings, the settings, arguments of the same with
@@ -125,6 +127,27 @@ CASES: list[tuple[str, str, list[str], list[str], list[str], dict[str, Any]]] = 
             "workers": 2,
             "scheduler": None,
             "progress": True,
+        },
+    ),
+    (
+        "yardsticks",
+        "judge_models",
+        [
+            *("net/igc.zarr/zarr.json", "--samples", "samples.zarr/zarr.json", "--model", "net/model.json"),
+            *("--model", "ridge", "--rois", "rois.zarr", "--output", "judged", "--device", "cpu"),
+        ],
+        ["--settings", '{"steps": 5}', "--seed", "7"],
+        [],
+        {
+            "samples": Path("samples.zarr"),
+            "models": [Path("net"), Path("ridge")],
+            "attributions": [Path("net/igc.zarr")],
+            "settings": Yardsticks(steps=5),
+            "output": Path("judged"),
+            "rois": Path("rois.zarr"),
+            "seed": 7,
+            "device": "cpu",
+            "progress": False,
         },
     ),
 ]
@@ -254,6 +277,7 @@ def test_compare_is_given_every_score_table(runner: CliRunner, monkeypatch: pyte
             "attributions": [Path("a.zarr"), Path("b.zarr")],
             "scores": [Path("1.tsv"), Path("2.tsv")],
             "output": Path("out"),
+            "yardsticks": None,
         }
     ]
 

@@ -21,6 +21,8 @@ from igc import config
 from igc.attribution.registry import METHODS
 from igc.cli import app
 from igc.comparison.agreement import MEASURES
+from igc.comparison.criteria import COLUMNS as YARDSTICK_COLUMNS
+from igc.comparison.criteria import CURVE_COLUMNS, YARDSTICKS
 from igc.comparison.linear import COLUMNS as LINEAR_COLUMNS
 from igc.models import ARCHITECTURES, build_architecture
 from igc.roi.aggregate import COLUMNS as ROI_COLUMNS
@@ -172,8 +174,14 @@ def test_every_method_and_its_options_are_described() -> None:
 
 @pytest.mark.parametrize(
     "names",
-    [ROI_COLUMNS, LINEAR_COLUMNS, MEASURES, [name.removesuffix(".png") for name in FIGURES]],
-    ids=["ROI table", "deep against linear", "agreement", "figures"],
+    [
+        ROI_COLUMNS,
+        LINEAR_COLUMNS,
+        MEASURES,
+        [*YARDSTICK_COLUMNS, *CURVE_COLUMNS, *YARDSTICKS],
+        [name.removesuffix(".png") for name in FIGURES],
+    ],
+    ids=["ROI table", "deep against linear", "agreement", "yardsticks", "figures"],
 )
 def test_every_column_and_figure_is_described(names: list[str]) -> None:
     assert [name for name in names if f"`{name}`" not in section("What comes out")] == []

@@ -13,6 +13,7 @@ import xarray as xr
 
 from igc.comparison.agreement import map_agreement, profile_agreement
 from igc.comparison.closure import closure_table, runtime_row
+from igc.comparison.criteria import COLUMNS, CURVE_COLUMNS, join_models
 from igc.comparison.linear import deep_against_linear
 from igc.comparison.recovery import recovery_table
 from igc.comparison.reliability import reliability_table, seed_table
@@ -167,7 +168,38 @@ def _closure(results: dict[Key, xr.Dataset], scores: pd.DataFrame) -> pd.DataFra
     return table
 
 
-def compare(samples: Path, attributions: Sequence[Path], scores: Sequence[Path], output: Path) -> None:
+def _yardsticks(folder: Path) -> dict[str, pd.DataFrame]:
+    """Join the tables that :func:`igc.steps.yardsticks.judge_models` wrote, of all models."""
+    known = {name: _read_yardsticks(name, list(COLUMNS)) for name in sorted(folder.glob("*.tsv")) if not _curves(name)}
+    if not known:
+        raise MissingFileError(explain(folder, "no table", "those of `igc yardsticks`", "run that step"))
+    curves = {name: _read_yardsticks(name, list(CURVE_COLUMNS)) for name in sorted(folder.glob("*-curves.tsv"))}
+    named = {name.stem.removesuffix("-curves"): table for name, table in curves.items()}
+    return {
+        "yardsticks": join_models({name.stem: table for name, table in known.items()}),
+        "yardstick_curves": _joined(_labelled(table, {"model": model}) for model, table in named.items()),
+    }
+
+
+def _curves(path: Path) -> bool:
+    return path.stem.endswith("-curves")
+
+
+def _read_yardsticks(path: Path, columns: list[str]) -> pd.DataFrame:
+    table = pd.read_csv(path, sep="\t", na_values=["n/a"], keep_default_na=False)
+    missing = [name for name in columns if name not in table]
+    if missing:
+        raise DataError(explain(path, f"no column {missing[0]!r}", "a table of yardsticks", "run `igc yardsticks`"))
+    return table[columns]
+
+
+def compare(
+    samples: Path,
+    attributions: Sequence[Path],
+    scores: Sequence[Path],
+    output: Path,
+    yardsticks: Path | None = None,
+) -> None:
     """Compare all attribution results of a study.
 
     Parameters
@@ -183,6 +215,8 @@ def compare(samples: Path, attributions: Sequence[Path], scores: Sequence[Path],
         ``runtime.tsv``, ``deep_linear.tsv``, ``reliability.tsv`` (split halves of the groups), ``seeds.tsv`` (models
         trained with several seeds), ``scores.tsv`` (all models), and ``recovery.tsv`` where the truth is
         known.
+    yardsticks : Path, optional
+        Folder that ``igc yardsticks`` wrote; its tables are joined as ``yardsticks.tsv`` and ``yardstick_curves.tsv``.
 
     Raises
     ------
@@ -210,5 +244,7 @@ def compare(samples: Path, attributions: Sequence[Path], scores: Sequence[Path],
     if "truth" in dataset:
         experiment = dataset.attrs.get("source", {}).get("experiment")
         tables["recovery"] = _each(results, lambda result: recovery_table(result, dataset["truth"], experiment))
+    if yardsticks is not None:
+        tables |= _yardsticks(yardsticks)
     for name, table in tables.items():
         write_table(output / f"{name}.tsv", table)

@@ -23,6 +23,7 @@ from igc.report.selection import Results
 from igc.report.style import Draw, save_figure
 from igc.report.taylor import taylor_figure
 from igc.report.volumes import Geometry, write_volume
+from igc.report.yardsticks import curves_figure, yardstick_figure
 from igc.roi.sets import RoiSet, open_rois
 from igc.store.arrays import read_values, store_path
 from igc.store.atomic import write_text
@@ -34,7 +35,7 @@ __all__ = ["FIGURES", "report"]
 
 FIGURES = (
     *("maps_igc.png", "maps_methods.png", "rois.png", "scores.png", "learning_curves.png", "agreement.png"),
-    *("diagnostics.png", "taylor.png"),
+    *("diagnostics.png", "yardsticks.png", "yardstick_curves.png", "taylor.png"),
 )
 """Names of the figures of every study, whatever its data."""
 
@@ -44,6 +45,8 @@ _COLUMNS = {
     "agreement.tsv": {"model_a", "method_a", "model_b", "method_b", "target", "compared", "pearson", "spearman"},
     "closure.tsv": {"model", "method", "target", "gap", "gap_se"},
     "runtime.tsv": {"model", "method", "seconds", "evaluations_per_sample"},
+    "yardsticks.tsv": {"model", "method", "yardstick", "reference", "better", "value", "se"},
+    "yardstick_curves.tsv": {"model", "method", "curve", "reference", "x", "value", "se"},
     "recovery.tsv": {"model", "method", "target", "pearson"},
 }
 
@@ -89,7 +92,8 @@ def _comparison(folder: Path | None, results: Results) -> dict[str, pd.DataFrame
     """Read the tables of the comparison, or make the ones that figures need."""
     if folder is not None:
         found = ["agreement", "closure", "runtime"]
-        found += ["recovery"] if (folder / "recovery.tsv").is_file() else []
+        optional = ("recovery", "yardsticks", "yardstick_curves")
+        found += [name for name in optional if (folder / f"{name}.tsv").is_file()]
         return {name: _read_table(folder / f"{name}.tsv") for name in found}
     pairs = [
         map_agreement(results[a], results[b]).assign(model_a=a[0], method_a=a[1], model_b=b[0], method_b=b[1])
@@ -125,6 +129,10 @@ def _figures(
         "agreement.png": lambda: agreement_figure(tables["agreement"], title),
         "diagnostics.png": lambda: diagnostics_figure(
             tables["closure"], tables["runtime"], title, tables.get("recovery")
+        ),
+        "yardsticks.png": lambda: yardstick_figure(tables.get("yardsticks", pd.DataFrame()), title),
+        "yardstick_curves.png": lambda: curves_figure(
+            tables.get("yardstick_curves", pd.DataFrame()), title, categories is not None
         ),
         "taylor.png": lambda: taylor_figure(results, rois, title),
     }

@@ -6,6 +6,7 @@ from pathlib import Path
 
 PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYPgPAAEEAQB9ssjfAAAAAElFTkSuQmCC")
 FIGURES = ["maps_igc", "maps_methods", "rois", "scores", "learning_curves", "agreement", "diagnostics"]
+FIGURES += ["taylor", "yardsticks", "yardstick_curves"]
 
 
 def write(path: Path, content: bytes = b"name\tvalue\na\t1\n") -> None:
@@ -21,6 +22,8 @@ def main(verb: str, arguments: list[str]) -> None:
     elif verb == "aggregate":
         for store in (Path(argument).parent for argument in arguments if "/attributions/" in argument):
             write(output / store.parent.name / f"{store.stem}.tsv")
+    elif verb == "yardsticks":
+        write(output / "model.tsv")
     elif verb == "compare":
         write(output / "agreement.tsv")
     elif verb == "report":

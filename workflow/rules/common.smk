@@ -48,6 +48,12 @@ def checked(config):
                     f"configuration, studies.{name}.methods.{method}.models: {sorted(unknown)} "
                     f"is not among the models {sorted(study['models'])}"
                 )
+        unknown = set(study["yardsticks"]["models"] or []) - set(study["models"])
+        if unknown:
+            raise WorkflowError(
+                f"configuration, studies.{name}.yardsticks.models: {sorted(unknown)} "
+                f"is not among the models {sorted(study['models'])}"
+            )
     return config["studies"]
 
 
@@ -92,8 +98,19 @@ SOURCES = {
     ],
     "attribute": [*GROUND, "streaming", "models", "attribution", "roi/sets.py", *PARTS],
     "aggregate": [*GROUND, "roi"],
+    "yardsticks": [
+        *GROUND,
+        "streaming",
+        "data",
+        "models",
+        "attribution",
+        "roi/sets.py",
+        "comparison",
+        *PARTS,
+    ],
     "compare": [*GROUND, "data", "comparison"],
-    "report": [*GROUND, "roi", "comparison", "report"],
+    # names of the yardsticks and the weights of Taylor terms
+    "report": [*GROUND, "attribution", "roi", "comparison", "report"],
 }
 
 
@@ -153,6 +170,10 @@ def method_settings(wildcards):
     return as_text(block, "models")
 
 
+def yardstick_settings(wildcards):
+    return as_text(STUDIES[wildcards.study]["yardsticks"], "models")
+
+
 # --- files -------------------------------------------------------------------
 
 
@@ -202,6 +223,32 @@ def attributions(wildcards):
         for model, seed in runs(wildcards.study)
         for method in STUDIES[wildcards.study]["methods"]
         if applies(wildcards.study, method, model)
+    ]
+
+
+def judged(study, model):
+    models = STUDIES[study]["yardsticks"]["models"]
+    return models is None or model in models
+
+
+def judged_attributions(wildcards):
+    """Return the attribution stores whose maps the yardsticks of a study judge."""
+    return [
+        f"results/{wildcards.study}/attributions/{model}-seed{seed}/{method}.zarr/zarr.json"
+        for model, seed in runs(wildcards.study)
+        for method in STUDIES[wildcards.study]["methods"]
+        if applies(wildcards.study, method, model) and judged(wildcards.study, model)
+    ]
+
+
+def judged_models(wildcards):
+    """Return the models with maps that the yardsticks of a study judge."""
+    study = wildcards.study
+    return [
+        f"results/{study}/models/{model}-seed{seed}/model.json"
+        for model, seed in runs(study)
+        if judged(study, model)
+        and any(applies(study, method, model) for method in STUDIES[study]["methods"])
     ]
 
 

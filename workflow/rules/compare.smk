@@ -6,6 +6,7 @@ rule compare:
         samples="results/{study}/samples.zarr/zarr.json",
         attributions=attributions,
         scores=score_tables,
+        yardsticks="results/{study}/yardsticks",
     output:
         report(
             directory("results/{study}/comparison"),
@@ -31,4 +32,4 @@ rule compare:
         "Comparing all maps of {wildcards.study}"
     shell:
         "python -m igc compare {input.attributions} --samples {input.samples}"
-        " {params.scores} --output {output} > {log} 2>&1"
+        " {params.scores} --yardsticks {input.yardsticks} --output {output} > {log} 2>&1"

@@ -58,6 +58,20 @@ rule report:
             subcategory="figures",
             labels={"figure": "diagnostics"},
         ),
+        yardsticks=report(
+            "results/{study}/figures/yardsticks.png",
+            caption="../report/yardsticks.rst",
+            category="{study}",
+            subcategory="figures",
+            labels={"figure": "yardsticks"},
+        ),
+        yardstick_curves=report(
+            "results/{study}/figures/yardstick_curves.png",
+            caption="../report/yardstick_curves.rst",
+            category="{study}",
+            subcategory="figures",
+            labels={"figure": "yardstick curves"},
+        ),
         taylor=report(
             "results/{study}/figures/taylor.png",
             caption="../report/taylor.rst",
