@@ -197,7 +197,7 @@ def sums_table(results):
         errors = [one[f"roi_{kind}"].values[:, inside] for one in (parts, whole) for kind in KINDS]
         joint = np.sqrt(np.nansum(np.square(errors), axis=0))
         difference = parts["roi_attribution"].values[:, inside] - whole["roi_attribution"].values[:, inside]
-        z = (difference / joint)[joint > 0]
+        z = difference[joint > 0] / joint[joint > 0]
         gap = np.abs(parts["completeness_error"] / parts["completeness_standard_error"]).max()
         numbers = f"{z.size} | {np.abs(z).max():.2f} | {np.sqrt((z**2).mean()):.2f} | {float(gap):.2f}"
         print(f"| {path.parts[-4]} | {path.parts[-2]} | {numbers} |")

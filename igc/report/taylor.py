@@ -220,7 +220,7 @@ def taylor_figure(results: Results, rois: Mapping[str, RoiSet] | None = None, ti
         "Left: what each region adds to the score, by part; diamonds: sum. Middle: interactions of pairs; bold: more "
         f"than {SURE:g} standard errors from 0. Right: shares of the change of the output that methods leave out, "
         "hand out wrongly (of regions alone, together), and importance of inputs hidden by a baseline of zero; green: "
-        f"at most {ALLOWED:g}; dash: known for single neurons only."
+        f"at most {ALLOWED:g}; dash: not known of whole networks."
     )
     header(figure, heading, note + (f" Means over {targets} targets." if targets > 1 else ""), left=_LEFT)
     labels = model_labels([key[0] for key, _ in shown])

@@ -246,3 +246,24 @@ def test_importance_of_inputs_that_are_zero_is_their_share():
     ]
     deviation = inputs.std(axis=0)
     assert float(found.sel(size="hidden_zero")[0]) == pytest.approx(0.5 * deviation[0] / deviation.sum())
+
+
+def test_sharing_by_degree_hands_a_region_without_a_link_what_only_the_sum_of_both_cancels():
+    """x0^2 x1 with x0 apart from everything: 1/3 and -1/3 of var(x0) cov(x1, y) to the two, nothing to the pair."""
+
+    def model(x):
+        return (x[:, 0] ** 2 * x[:, 1])[:, None]
+
+    random = np.random.default_rng(0)
+    inputs = random.normal([0.0, 1.0], size=(600, 2))
+    responses = inputs[:, 1:]
+    found = igc.attribute(model, (inputs, responses), "taylor_igc", points=8, progress=False)
+    scale = 1 / (responses.std() * model(torch.as_tensor(inputs)).numpy().std())
+    expected = inputs[:, 0].var() * responses.var() * scale / 3 * np.array([1, -1])
+    part = found.sel(part="interactive")
+    error = np.hypot(part["part_attribution_standard_error"], part["part_attribution_estimator_error"]).values[0]
+    assert (np.abs(part["part_attribution"].values[0] - expected) < 4 * error).all()
+    assert (np.abs(expected) > 4 * error).all()
+    pair = found["interaction"].values[0, 0, 1]
+    pair_error = np.hypot(found["interaction_standard_error"], found["interaction_estimator_error"]).values[0, 0, 1]
+    assert abs(pair) < 3 * pair_error

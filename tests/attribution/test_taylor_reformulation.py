@@ -144,6 +144,7 @@ def test_principles_tell_what_each_method_keeps():
     # what layered methods keep is known of neurons, not of networks
     assert judged["deeplift"].kept["right assignment"] is None
     assert judged["deeplift"].summary == "1+ of 3"
+    assert judged["lrp_epsilon"].summary == "0+ of 3"
     assert judged["expected_gradients"].summary == "3 of 3"
 
 

@@ -61,6 +61,8 @@ class Weighting:
         Whether the weights hold for the terms of each neuron, layer by layer, and not for those of the whole network.
     formula : str
         The weights, for tables.
+    leaks : bool
+        Whether some of the change is lost by design, in an amount that the terms do not tell (what biases get).
     """
 
     method: str
@@ -69,6 +71,7 @@ class Weighting:
     formula: str
     first_order_only: bool = False
     layered: bool = False
+    leaks: bool = False
 
     def misassigned(self, k: Index) -> float:
         """Return how far the weights of a term are from summing to 1."""
@@ -81,7 +84,7 @@ WEIGHTINGS: dict[str, Weighting] = {
         Weighting("gradient_x_input", _degree, "input", "kᵢ", first_order_only=True),
         Weighting("occlusion", _takes_part, "zero", "1 if kᵢ ≥ 1"),
         Weighting("occlusion_patch", _takes_part, "zero", "1 if the patch takes part"),
-        Weighting("lrp_epsilon", _share_of_degree, "zero", "kᵢ/|k| by neuron, at zero", layered=True),
+        Weighting("lrp_epsilon", _share_of_degree, "zero", "kᵢ/|k| by neuron, at zero", layered=True, leaks=True),
         Weighting("deeplift", _share_of_degree, "zero", "kᵢ/|k| by neuron", layered=True),
         Weighting("integrated_gradients", _share_of_degree, "zero", "kᵢ/|k|"),
         Weighting("baseline_shapley", _equal_share, "data", "1/members"),
@@ -172,7 +175,7 @@ def principles(method: str, sizes: Mapping[str, float], first_order_error: float
         alone = together = math.nan
     return Principles(
         method,
-        first_order_error if weighting.first_order_only else 0.0,
+        math.nan if weighting.leaks else first_order_error if weighting.first_order_only else 0.0,
         alone * sizes["independent"],
         together * sizes["interactive"],
         0.0 if weighting.baseline == "data" else hidden_zero,
