@@ -14,7 +14,7 @@ from igc.store.arrays import read_values
 
 __all__ = ["sampler_figure"]
 
-_LEFT, _CELL, _GAP, _BARS = 0.3, 0.92, 0.06, 2.3
+_LEFT, _CELL, _GAP, _TOP, _BAR = 0.3, 0.92, 0.06, 0.7, 1.1
 _ENERGY, _NATS = "energy score of fills (smaller is better)", "log-likelihood of the truth, nats a component"
 
 
@@ -96,16 +96,17 @@ def sampler_figure(quality: pd.DataFrame, kind: str, examples: xr.Dataset | None
     rows = 0 if examples is None else examples.sizes["example"]
     columns = 6 if examples is None else 1 + examples.sizes["draw"]
     width = 2 * _LEFT + columns * (_CELL + _GAP) + 0.18
-    top = 0.95 + (1.15 if dense else 0) + 1.15
+    top = _TOP + (_BAR if dense else 0) + _BAR
     height = top + (0.4 + rows * (_CELL + _GAP) if rows else 0) + 0.1
     figure = new_figure(width, height)
     what = "held-out samples, mean over folds" if len(quality) > 1 else "held-out samples"
-    header(figure, title, f"A {kind} sampler on {what}. Frame: the part that is drawn anew.", left=_LEFT)
+    frame = "" if examples is None else " Frame: the part that is drawn anew."
+    header(figure, title, f"A sampler of kind {kind}, on {what}.{frame}", left=_LEFT)
     names = ("given the rest", "by itself")
     bars = [(_NATS, mean["log_likelihood"], mean["marginal"])] if dense else []
     bars.append((_ENERGY, mean["energy"], mean["energy_marginal"]))
     for k, (label, given, alone) in enumerate(bars):
-        down = 0.95 + 1.15 * k
+        down = _TOP + _BAR * k
         place = (
             (_LEFT + 1.0) / width,
             1 - (down + 0.25 + 0.6) / height,

@@ -94,7 +94,7 @@ def _fit(
     if settings.kind != "patch":
         resampled = settings.kind in ("marginal", "neighbours")
         rows = study.training_rows(fold, settings.train_samples or (BANK if resampled else None))
-        return fit_plain(settings.kind, study.flat(rows), settings.neighbours), []
+        return fit_plain(settings.kind, study.flat(rows), settings.neighbours, groups=study.groups[rows]), []
     plan = PatchPlan(
         study.shape,
         settings.patch,

@@ -51,6 +51,31 @@ def test_the_likelihood_of_a_gaussian_is_that_of_its_conditional_distribution():
     np.testing.assert_allclose(alone, np.sum(parts, axis=0), rtol=0, atol=1e-9)
 
 
+def test_a_covariance_of_independent_samples_is_shrunk_by_the_formula():
+    from sklearn.covariance import LedoitWolf
+
+    x = correlated(40)
+    standard = (x - x.mean(axis=0)) / x.std(axis=0)
+    expected = LedoitWolf().fit(standard).covariance_ * x.std(axis=0) * x.std(axis=0)[:, None]
+    sampler = fit_plain("gaussian", x)
+    np.testing.assert_allclose(np.linalg.inv(sampler.precision), expected, rtol=1e-9)
+
+
+def test_samples_that_repeat_each_other_in_groups_are_shrunk_more_and_so_likelier_when_held_out():
+    random = np.random.default_rng(0)
+
+    def runs(n):
+        return (random.normal(size=(n, 1, 40)) + 0.3 * random.normal(size=(n, 25, 40))).reshape(-1, 40)
+
+    x, new = runs(12), torch.as_tensor(runs(60))
+    groups, block = np.repeat(np.arange(12), 25), np.array([3])
+    likely = []
+    for given in (None, groups):
+        sampler = fit_plain("gaussian", x, groups=given)
+        likely.append(float(sampler.log_likelihood(sampler.prepare(new), block)[0].mean()))
+    assert likely[1] > likely[0] + 0.1
+
+
 def test_neighbours_are_those_whose_rest_is_closest():
     x = correlated(200)
     sampler = fit_plain("neighbours", x, neighbours=5)

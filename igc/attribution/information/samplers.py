@@ -27,7 +27,9 @@ BANK = 2000
 """Training samples kept to draw from at most."""
 
 
-def fit_plain(kind: str, samples: Any, neighbours: int = NEIGHBOURS, own: bool = False) -> BlockSampler:
+def fit_plain(
+    kind: str, samples: Any, neighbours: int = NEIGHBOURS, own: bool = False, groups: Any = None
+) -> BlockSampler:
     """Fit a sampler that needs no training loop.
 
     Parameters
@@ -40,6 +42,8 @@ def fit_plain(kind: str, samples: Any, neighbours: int = NEIGHBOURS, own: bool =
         For "neighbours": how many to choose from.
     own : bool
         Whether these are the very samples to be filled.
+    groups : array (sample,), optional
+        For "gaussian": the unit of samples that are not independent.
 
     Returns
     -------
@@ -64,7 +68,7 @@ def fit_plain(kind: str, samples: Any, neighbours: int = NEIGHBOURS, own: bool =
             seen = f"'gaussian' for {values.shape[1]} components"
             remedy = "choose 'marginal', 'neighbours' or a patch sampler"
             raise MethodError(explain("sampler", seen, f"at most {GAUSSIAN_LIMIT}", remedy))
-        return GaussianSampler.of(values)
+        return GaussianSampler.of(values, groups)
     raise MethodError(explain("sampler", repr(kind), ", ".join(PLAIN), "choose one, or name a fitted sampler"))
 
 
