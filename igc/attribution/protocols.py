@@ -107,6 +107,8 @@ class Outcome:
         False for a map of absolute values.
     regions : MapEstimate, optional
         Sums over regions (target, roi), where they were made in the stream; else they follow from the map.
+    chosen : mapping of str to (str or float)
+        What the method chose by itself, such as the layer; attributes of the result.
     """
 
     estimate: MapEstimate
@@ -117,6 +119,7 @@ class Outcome:
     tables: Mapping[str, Table] = field(default_factory=dict)
     signed: bool = True
     regions: MapEstimate | None = None
+    chosen: Mapping[str, str | float] = field(default_factory=dict)
 
 
 class DatasetAttribution(Protocol):

@@ -192,4 +192,5 @@ class SampleSummary:
             maps={name: values[:, : cells.n_map] for name, values in maps.items()},
             regions=regions,
             signed=self.summary != "mean_absolute",
+            chosen=getattr(self.method, "chosen", {}),
         )

@@ -103,6 +103,7 @@ def assemble(
         "points": evaluations / max(sum(sizes), 1),
         "igc_version": version("igc-neuro"),
         **_degrees(estimates),
+        **folds[0].outcome.chosen,
         **attributes,
     }
     return xr.Dataset(variables, coordinates, {key: _plain(item) for key, item in described.items()})

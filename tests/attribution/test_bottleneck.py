@@ -332,6 +332,7 @@ def test_map_of_a_class_is_the_mean_over_its_samples() -> None:
     np.testing.assert_allclose(result["attribution"].values.reshape(3, -1), expected, atol=1e-6)
     np.testing.assert_allclose(result["mean"].values.reshape(3, -1), np.tile(maps.mean(axis=0), (3, 1)), atol=1e-6)
     assert "covariance" in result
+    assert (result.attrs["prior"], result.attrs["layer"], result.attrs["beta"]) == ("upsampled", "1", 144 / 400)
     assert not result.attrs["signed"]
 
 

@@ -92,6 +92,11 @@ class FeatureBottleneck:
     seed: int
 
     @property
+    def chosen(self) -> dict[str, str | float]:
+        """The layer and the weight of its information."""
+        return {"layer": self.layer.name, "beta": self.budget.beta}
+
+    @property
     def noise(self) -> Noise:
         """The noise of the optimisation."""
         purpose = f"bottleneck at {self.layer.name}"
@@ -145,6 +150,11 @@ class FeatureIba:
     bottleneck: FeatureBottleneck
     shapes: tuple[tuple[int, ...], ...]
     batch_size: int
+
+    @property
+    def chosen(self) -> dict[str, str | float]:
+        """Where the bottleneck is, for the attributes of the result."""
+        return self.bottleneck.chosen
 
     def evaluations(self, n_samples: int) -> int:
         """Return the number of gradient points for so many samples."""

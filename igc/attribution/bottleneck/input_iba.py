@@ -37,6 +37,11 @@ class InputIba:
     prior: Prior
     batch_size: int
 
+    @property
+    def chosen(self) -> dict[str, str | float]:
+        """The prior, its layer and the weight of the information, for the attributes of the result."""
+        return {"beta": self.bottleneck.budget.beta, **self.prior.chosen}
+
     def evaluations(self, n_samples: int) -> int:
         """Return the number of gradient points for so many samples."""
         n_maps = self.bottleneck.likelihood.n_maps

@@ -33,6 +33,11 @@ class Prior(Protocol):
     """Estimates the mask of samples."""
 
     @property
+    def chosen(self) -> dict[str, str | float]:
+        """Name of the prior, and its layer."""
+        ...
+
+    @property
     def evaluations(self) -> int:
         """Gradient points a mask."""
         ...
@@ -58,6 +63,11 @@ class NoPrior:
 
     evaluations: int = 0
 
+    @property
+    def chosen(self) -> dict[str, str | float]:
+        """Name of the prior."""
+        return {"prior": "none"}
+
     def mask(self, outputs: Outputs, inputs: Inputs, rows: Rows, reference: Tensor) -> None:
         """Return None."""
 
@@ -68,6 +78,11 @@ class UpsampledPrior:
 
     bottleneck: FeatureBottleneck
     shapes: tuple[tuple[int, ...], ...]
+
+    @property
+    def chosen(self) -> dict[str, str | float]:
+        """Name of the prior, and its layer."""
+        return {"prior": "upsampled", "layer": self.bottleneck.layer.name}
 
     @property
     def evaluations(self) -> int:
@@ -142,6 +157,11 @@ class MomentPrior:
     steps: int
     draws: int = 8
     learning_rate: float = 0.5
+
+    @property
+    def chosen(self) -> dict[str, str | float]:
+        """Name of the prior, and its layer."""
+        return {"prior": "moment", "layer": self.bottleneck.layer.name}
 
     @property
     def evaluations(self) -> int:

@@ -132,6 +132,11 @@ class GanPrior:
     learning_rate: float = 0.1
 
     @property
+    def chosen(self) -> dict[str, str | float]:
+        """Name of the prior, and its layer."""
+        return {"prior": "wgan", "layer": self.bottleneck.layer.name}
+
+    @property
     def evaluations(self) -> int:
         """Gradient points a mask."""
         return self.bottleneck.budget.evaluations + self.steps * (CRITIC_STEPS + 1) * self.draws
