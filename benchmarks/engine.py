@@ -156,7 +156,9 @@ def memory_of(folder, _count):
     """Attribute one gradient point a sample, and print the peak of this process in megabytes."""
     from igc.config import MethodSettings
     from igc.steps.attribute import attribute_files
+    from igc.steps.memory import use_one_heap
 
+    use_one_heap()  # as the command line does
     path = Path(folder)
     settings = MethodSettings(method="igc", points=1, options={"permutations": 0})
     attribute_files(path / "s.zarr", path / "model", settings, None, path / "r.zarr", workers=1, progress=False)

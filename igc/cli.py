@@ -124,6 +124,9 @@ def _root(
     ] = False,
 ) -> None:
     """Find the parts of the input that carry what lets a model predict its target, over a whole dataset."""
+    from igc.steps.memory import use_one_heap
+
+    use_one_heap()
 
 
 @app.command()

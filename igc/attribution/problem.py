@@ -30,6 +30,9 @@ MAX_GROUP_BLOCKS = 64
 PREDICTION_BYTES = 64 << 20
 """The predictions of all samples are kept where they fit into so many bytes."""
 
+STRIPE_BYTES = 256 << 20
+"""Samples of a design block are read at once where their inputs fit into so many bytes, else in stripes."""
+
 Rows = npt.NDArray[np.int64]
 
 
@@ -129,6 +132,12 @@ class Problem:
     def batches(self, n: int) -> list[slice]:
         """Cut n items into micro-batches on the fixed grid."""
         return [slice(i, min(i + self.batch_size, n)) for i in range(0, n, self.batch_size)]
+
+    def stripes(self, n: int) -> list[slice]:
+        """Cut n samples into stripes of whole micro-batches whose inputs fit into :data:`STRIPE_BYTES` in float64."""
+        most = STRIPE_BYTES // max(1, 8 * self.n_components)
+        step = max(1, most // self.batch_size) * self.batch_size
+        return [slice(i, min(i + step, n)) for i in range(0, n, step)]
 
     def predict(self, inputs: Inputs) -> Array:
         """Return the explained outputs in float64, (row, target), without gradients."""

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from igc.attribution.problem import Problem
+from igc.attribution.problem import Problem, Rows
 from igc.errors import MethodError, explain
 from igc.stats.correlation import correlation, correlation_scale, leave_one_out
 from igc.stats.moments import Array, Moments
@@ -121,6 +121,14 @@ def score_unit(problem: Problem, maps: bool, resolved: bool, unit: int) -> Score
     """
     start, stop = problem.block_bounds()[unit]
     rows = np.arange(start, stop)
+    stripes = problem.stripes(len(rows))
+    total = _score_rows(problem, maps, resolved, rows[stripes[0]])
+    for stripe in stripes[1:]:
+        total = total.merge(_score_rows(problem, maps, resolved, rows[stripe]))
+    return total
+
+
+def _score_rows(problem: Problem, maps: bool, resolved: bool, rows: Rows) -> Scores:
     inputs, responses = problem.load(rows)
     scalars = np.stack([responses, problem.predict(inputs)], axis=2)
     flat = np.concatenate([x.reshape(len(x), -1).double().cpu().numpy() for x in inputs], axis=1)[:, None, :]

@@ -15,7 +15,7 @@ from igc.attribution.problem import Problem, Rows
 from igc.attribution.protocols import Outcome, SampleAttribution, Work
 from igc.attribution.region_sums import RegionSums, WatchedNull, permutes_responses
 from igc.attribution.scores import Scores
-from igc.errors import MethodError, explain
+from igc.errors import DataError, MethodError, explain
 from igc.stats.correlation import correlation_scale, leave_one_out
 from igc.stats.moments import Array, Moments
 
@@ -102,20 +102,21 @@ def summary_unit(
     """
     start, stop = problem.block_bounds()[unit]
     rows = np.arange(start, stop)
-    inputs, responses = problem.load(rows)
-    scalars = np.stack([responses, problem.predict(inputs)], axis=2)
-    parts = []
-    for batch in problem.batches(len(rows)):
-        maps = method.attribute(problem.outputs, tuple(x[batch] for x in inputs), rows[batch])
-        values = maps.detach().to(torch.float64).cpu().numpy()
-        if watch is not None:
-            watch(rows[batch], values, scalars[batch, :, 1])
-        values = problem.cells.pool(torch.as_tensor(values)).numpy()
-        groups = problem.groups[rows[batch]] if resolved else None
-        parts.append(Moments.of(scalars[batch], values, groups))
-    total = parts[0]
-    for part in parts[1:]:
-        total = total.merge(part)
+    total: Moments | None = None
+    for stripe in problem.stripes(len(rows)):
+        inputs, responses = problem.load(rows[stripe])
+        scalars = np.stack([responses, problem.predict(inputs)], axis=2)
+        for batch in problem.batches(len(inputs[0])):
+            here = rows[stripe][batch]
+            maps = method.attribute(problem.outputs, tuple(x[batch] for x in inputs), here)
+            values = maps.detach().to(torch.float64).cpu().numpy()
+            if watch is not None:
+                watch(here, values, scalars[batch, :, 1])
+            values = problem.cells.pool(torch.as_tensor(values)).numpy()
+            part = Moments.of(scalars[batch], values, problem.groups[here] if resolved else None)
+            total = part if total is None else total.merge(part)
+    if total is None:
+        raise DataError(explain("samples", "none", "at least one", "give samples"))
     return total
 
 

@@ -381,3 +381,15 @@ def test_forcing_the_side_of_latents_needs_a_linear_readout():
     model = smooth_network(6, 3)
     with pytest.raises(MethodError, match="linear layer"):
         run(model, toy_samples(50, 6, model), side="latents", output="probability")
+
+
+@pytest.mark.parametrize("method", ["igc", "integrated_gradients"])
+def test_samples_that_are_read_in_stripes_give_the_same_map(monkeypatch, method):
+    model = smooth_network(6, 3)
+    samples = toy_samples(300, 6, model)
+    options = {"method": method, "points": 2, "batch_size": 32, "groups": np.arange(300) // 30}
+    whole = run(model, samples, **options)
+    monkeypatch.setattr("igc.attribution.problem.STRIPE_BYTES", 1)
+    stripes = run(model, samples, **options)
+    for name in ("attribution", "standard_error", "score"):
+        np.testing.assert_allclose(stripes[name], whole[name], rtol=1e-10, atol=1e-12)

@@ -32,7 +32,7 @@ from igc.attribution.correlation.pair_sums import (
 )
 from igc.attribution.forward_mode import cell_derivatives
 from igc.attribution.gradients import Inputs, between, flatten, shift
-from igc.attribution.problem import Problem
+from igc.attribution.problem import Problem, Rows
 from igc.attribution.readout import find_readout
 from igc.stats.moments import Array, Moments
 
@@ -64,44 +64,62 @@ def one_hot(responses: Array) -> bool:
 
 @dataclass(frozen=True)
 class PairInputs:
-    """Both members of each pair, each sample read once and gathered when it is needed.
+    """Both members of each pair, gathered a micro-batch at a time.
 
     Attributes
     ----------
-    inputs : tuple of torch.Tensor (row, ...)
-        The samples.
-    left, right : torch.Tensor of int (pair,)
-        Their places among the samples.
+    problem : Problem
+        Whose samples.
+    rows : array of int (row,)
+        The samples of all pairs.
+    inputs : tuple of torch.Tensor (row, ...) or None
+        Their inputs, read once; None where they take too much memory, and are read when they are needed.
+    left, right : array of int (pair,)
+        Places of the members among the samples.
     half : array (pair, target)
         Half the difference of the responses.
     classes : bool
         Whether the responses are one-hot.
     """
 
-    inputs: Inputs
-    left: Tensor
-    right: Tensor
+    problem: Problem
+    rows: Rows
+    inputs: Inputs | None
+    left: Rows
+    right: Rows
     half: Array
     classes: bool
 
-    def kept(self, pairs: npt.NDArray[np.int64]) -> PairInputs:
+    def kept(self, pairs: Rows) -> PairInputs:
         """Return some of the pairs."""
-        index = torch.as_tensor(pairs, device=self.left.device)
-        return replace(self, left=self.left[index], right=self.right[index], half=self.half[pairs])
+        return replace(self, left=self.left[pairs], right=self.right[pairs], half=self.half[pairs])
 
-    def ends(self, rows: slice) -> tuple[Inputs, Inputs]:
+    def ends(self, batch: slice) -> tuple[Inputs, Inputs]:
         """Return right (start) and left (stop) of a micro-batch of pairs."""
-        return tuple(x[self.right[rows]] for x in self.inputs), tuple(x[self.left[rows]] for x in self.inputs)
+        members = np.stack([self.right[batch], self.left[batch]])
+        held, inputs = members, self.inputs
+        if inputs is None:
+            places, back = np.unique(members, return_inverse=True)
+            inputs, held = self.problem.load(self.rows[places])[0], back.reshape(members.shape)
+        start, stop = torch.as_tensor(held, device=self.problem.device)
+        return tuple(x[start] for x in inputs), tuple(x[stop] for x in inputs)
+
+    def one(self) -> Inputs:
+        """Return the inputs of a single sample."""
+        return self.problem.load(self.rows[:1])[0] if self.inputs is None else tuple(x[:1] for x in self.inputs)
 
 
 def read_pairs(problem: Problem, unit: PairUnit) -> PairInputs:
-    """Read both members of each pair of a unit, each block once."""
+    """Read both members of each pair of a unit, each block once where it fits into memory."""
     rows, back = np.unique(np.concatenate([unit.left, unit.right]), return_inverse=True)
-    inputs, responses = problem.load(rows)
-    first, second = back.reshape(2, -1)
-    index = torch.as_tensor(back.reshape(2, -1), device=problem.device)
-    half = 0.5 * (responses[first] - responses[second])
-    return PairInputs(inputs, index[0], index[1], half, one_hot(responses))
+    inputs: Inputs | None = None
+    if len(problem.stripes(len(rows))) == 1:
+        inputs, responses = problem.load(rows)
+    else:
+        responses = np.asarray(problem.source.read_responses(rows), dtype=np.float64)
+    left, right = back.reshape(2, -1)
+    half = 0.5 * (responses[left] - responses[right])
+    return PairInputs(problem, rows, inputs, left, right, half, one_hot(responses))
 
 
 @dataclass(frozen=True)
@@ -164,8 +182,8 @@ def pair_unit(
     n_targets = pairs.half.shape[1]
     members = problem.groups[np.stack([unit.left, unit.right])]
     present = np.unique(members) if keep != "none" else np.zeros(0, np.int64)
-    sums = PairSums.zeros(problem.cells, keep, n_targets, len(present), pairs.inputs[0])
-    readout = find_readout(problem.outputs, tuple(x[:1] for x in pairs.inputs)) if chosen.latents else None
+    sums = PairSums.zeros(problem.cells, keep, n_targets, len(present), pairs.one()[0])
+    readout = find_readout(problem.outputs, pairs.one()) if chosen.latents else None
     sparse = pairs.classes and not chosen.latents and not chosen.forward
     kept = np.arange(len(unit.left))
     if pairs.classes:  # pairs of one class contribute nothing: no gradient is spent on them
