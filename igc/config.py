@@ -355,7 +355,7 @@ class Yardsticks(Block):
     steps: int = Field(10, ge=2, description="steps of the insertion and deletion curves")
     subsets: int = Field(72, ge=12, description="random subsets a sample, for Sensitivity-N and infidelity")
     scored: int = Field(128, ge=0, description="held-out samples on which deletion of the dataset's map is scored")
-    randomized: int = Field(4, ge=0, description="samples explained again under randomised weights; 0: none")
+    randomized: int = Field(3, ge=0, description="samples explained again under randomised weights; 0: none")
     retrained: int = Field(0, ge=0, description="samples on which models are retrained without the best parts; 0: none")
     retrain_model: Literal["linear", "network"] = Field(
         "linear", description="what is retrained: ridge regression, or a small network"

@@ -120,8 +120,8 @@ def judge_samples(
     Parameters
     ----------
     maps : mapping of str to array (sample, unit)
-        By method. In the curves of a classifier the largest values of a sample's map come first, else the largest
-        magnitudes.
+        By method; NaN for a sample without a map, which then does not count. In the curves of a classifier the largest
+        values of a sample's map come first, else the largest magnitudes.
     judged : Judged
         Samples and model.
     references : mapping of str to Prepare
@@ -132,6 +132,8 @@ def judge_samples(
         Takes the rows: ``deletion``, ``insertion``, ``sensitivity_n`` and ``infidelity``.
     """
     every = {**maps, RANDOM: random_maps(judged.numbers, judged.n_units, seed)}
+    missing = {name: np.isnan(values).all(axis=1) for name, values in every.items()}
+    every = {name: np.nan_to_num(values) for name, values in every.items()}
     # evidence for the class ranks first; of values, and of maps that know no sample, whatever has the largest effect
     evidence = {name: judged.categories and table.kinds.get(name, "sample") == "sample" for name in every}
     order = {name: values if evidence[name] else np.abs(values) for name, values in every.items()}
@@ -142,18 +144,21 @@ def judge_samples(
             areas = {}
             for method in every:
                 curves = perturbation_curves(judged, rank[method], prepare, fractions, insertion)
+                curves[missing[method]] = np.nan
                 areas[method] = area(curves, fractions)
-                table.curve(name, reference, method, fractions, *_means(curves), len(curves))
+                table.curve(name, reference, method, fractions, *_means(curves), int((~missing[method]).sum()))
             table.add(name, reference, areas)
     sizes = subset_sizes(judged.n_units)
     for reference, prepare in list(references.items())[:2]:
         draws = max(3, settings.subsets // len(sizes))
         found = sensitivity_n(every, judged, prepare, sizes, draws, seed)
         for method, values in found.items():
+            values[missing[method]] = np.nan
             shares = np.array(sizes) / judged.n_units
             table.curve("sensitivity_n", reference, method, shares, *_means(values), len(values))
         table.add("sensitivity_n", reference, {m: _row_means(values) for m, values in found.items()})
-        table.add("infidelity", reference, infidelity(every, judged, prepare, settings.subsets, seed))
+        errors = infidelity(every, judged, prepare, settings.subsets, seed)
+        table.add("infidelity", reference, {m: np.where(missing[m], np.nan, one) for m, one in errors.items()})
 
 
 def _row_means(values: Array) -> Array:
@@ -242,7 +247,9 @@ def judge_truth(maps: Mapping[str, Array], inside: Mask, numbers: Rows, seed: in
     """
     every = {**maps, RANDOM: random_maps(numbers, inside.shape[1], seed)}
     measures: dict[str, Callable[[Array, Mask], float]] = {
-        "heat_ratio": effective_heat_ratio,
+        "heat_ratio": lambda values, mask: (
+            float("nan") if np.isnan(values).all() else effective_heat_ratio(values, mask)
+        ),
         "recovery": lambda values, mask: recovery(values, mask.astype(np.float64), False)["auc"],
     }
     for name, measure in measures.items():

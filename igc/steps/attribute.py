@@ -324,7 +324,7 @@ def attribute_files(
     layout = make_layout((dataset["inputs"].shape[1:],), (dims,), sets, None)
     key = digest(*digests.values(), settings.model_dump_json(), seed, layout.cells.key, code_digest())
     solved, blocks = [], []
-    examples, maps = Examples.of(dataset, settings.examples), []
+    examples, maps = Examples.of(dataset, settings.examples).fewer(settings.samples), []
     kept: list[Partials] = []
     title = f"{model.name} {entry.name}"
     with open_execution(scheduler or workers, chosen) as execution, Reporter(progress, title) as reporter:

@@ -64,6 +64,14 @@ class Examples:
         targets = explained_targets(responses[rows], categories)
         return cls(rows, targets, fold[rows], dataset["sample_id"].values[rows].astype(np.int64))
 
+    def fewer(self, limit: int | None) -> Examples:
+        """Return as many as a costly method explains samples of all folds, evenly spread; None: all."""
+        most = len(self.rows) if limit is None else limit * len(np.unique(self.folds))
+        if most >= len(self.rows):
+            return self
+        kept = np.floor((np.arange(most) + 0.5) * len(self.rows) / most).astype(np.int64)
+        return Examples(self.rows[kept], self.targets[kept], self.folds[kept], self.ids[kept])
+
     def label(self, result: xr.Dataset, maps: Sequence[npt.NDArray[np.float64] | None]) -> xr.Dataset:
         """Add the maps of all folds to a result as ``example_attribution``; folds without maps leave it as it is."""
         found = [part for part in maps if part is not None]

@@ -27,7 +27,7 @@ from igc.steps.sources import StoreSource
 
 __all__ = ["RandomizedMaps", "judge_randomization"]
 
-MOST_DEPTHS = 6
+MOST_DEPTHS = 3
 WINDOW = 5
 
 

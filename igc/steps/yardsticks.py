@@ -128,17 +128,13 @@ class _Study:
 
     @cached_property
     def examples(self) -> Examples:
-        """Samples that every method of samples has explained."""
+        """Samples on which maps are judged; a costly method may have explained only some of them."""
         chosen = Examples.of(self.samples, self.settings.samples)
-        common = np.ones(len(chosen.rows), dtype=bool)
         for name, result in self.results.items():
-            if "example_attribution" in result:
-                common &= np.isin(chosen.rows, result["example_row"].values)
-                if not common.any():
-                    seen, remedy = f"no map of the samples to be judged in {name}", "attribute again with examples"
-                    raise DataError(explain("yardsticks", seen, "maps of single samples", remedy))
-        parts = (chosen.rows, chosen.targets, chosen.folds, chosen.ids)
-        return Examples(*(part[common] for part in parts))
+            if "example_attribution" in result and not np.isin(chosen.rows, result["example_row"].values).any():
+                seen, remedy = f"no map of the samples to be judged in {name}", "attribute again with examples"
+                raise DataError(explain("yardsticks", seen, "maps of single samples", remedy))
+        return chosen
 
     @cached_property
     def dataset_maps(self) -> dict[str, Array]:
@@ -146,17 +142,18 @@ class _Study:
         return {name: unit_maps(read_values(r["attribution"]), self.shape) for name, r in self.results.items()}
 
     def sample_maps(self) -> tuple[dict[str, Array], dict[str, str]]:
-        """Return the map of each judged sample, (sample, unit), and whether it is its own or that of the dataset."""
+        """Return the map of each judged sample, (sample, unit), NaN where there is none; and whether it is its own."""
         maps, kinds = {}, {}
         for name, result in self.results.items():
             if "example_attribution" in result:
                 known = {int(row): i for i, row in enumerate(result["example_row"].values)}
-                places = [known[int(row)] for row in self.examples.rows]
-                found = read_values(result["example_attribution"])[places]
-                maps[name], kinds[name] = unit_maps(found, self.shape), "sample"
+                stored, n = unit_maps(read_values(result["example_attribution"]), self.shape), len(self.examples.rows)
+                maps[name], kinds[name] = np.full((n, stored.shape[1]), np.nan), "sample"
+                for i, row in enumerate(self.examples.rows):
+                    if int(row) in known:
+                        maps[name][i] = np.nan_to_num(stored[known[int(row)]])
             else:
-                maps[name], kinds[name] = self.dataset_maps[name][self.examples.targets], "dataset"
-            maps[name] = np.nan_to_num(maps[name])
+                maps[name], kinds[name] = np.nan_to_num(self.dataset_maps[name][self.examples.targets]), "dataset"
         return maps, kinds
 
     def spread_rows(self, rows: Rows, count: int) -> Rows:

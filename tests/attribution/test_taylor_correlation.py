@@ -267,3 +267,13 @@ def test_sharing_by_degree_hands_a_region_without_a_link_what_only_the_sum_of_bo
     pair = found["interaction"].values[0, 0, 1]
     pair_error = np.hypot(found["interaction_standard_error"], found["interaction_estimator_error"]).values[0, 0, 1]
     assert abs(pair) < 3 * pair_error
+
+
+@pytest.mark.parametrize(("layer", "kinks"), [(torch.nn.ReLU(), "Relu"), (torch.nn.Tanh(), "none")])
+def test_parts_of_networks_with_kinks_sum_to_the_score_and_say_so(layer, kinks):
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(D, 8), layer, torch.nn.Linear(8, K)).double()
+    found = run(model, toy_samples(200, D, model), points=8)
+    assert found.attrs["kinks"] == kinks
+    np.testing.assert_allclose(found["part_attribution"].sum(["part", "region"]), found["score"], atol=1e-12)
+    assert (np.abs(found["completeness_error"]) < 4 * found["completeness_standard_error"]).all()

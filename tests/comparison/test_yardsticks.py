@@ -129,3 +129,18 @@ def test_seeds_of_a_model_are_averaged_with_the_errors_of_samples_and_seeds() ->
     assert (both["seeds"], both["value"], both["n"]) == (2, 1.5, 64)
     assert both["se"] == pytest.approx(np.sqrt(0.1**2 + 0.5 / 2))
     assert both["gain_se"] == pytest.approx(0.05)
+
+
+def test_a_method_that_explained_some_samples_only_is_judged_on_those() -> None:
+    judged, maps = softmax_judged(n=20)
+    few = maps.copy()
+    few[::2] = np.nan
+    table, half = Table({"few": "sample"}, True), Table({"few": "sample"}, True)
+    judge_samples({"few": few}, judged, REFERENCES, SETTINGS, 0, table)
+    kept = Judged(judged.inputs[1::2], judged.targets[1::2], judged.predict, True, judged.numbers[1::2])
+    judge_samples({"few": maps[1::2]}, kept, REFERENCES, SETTINGS, 0, half)
+    columns = ["value", "se", "n", "gain", "gain_se"]
+    found, expected = rows_of(table, "few")[columns], rows_of(half, "few")[columns]
+    np.testing.assert_allclose(found.astype(float), expected.astype(float), rtol=1e-9)
+    judge_truth({"few": few}, np.arange(20) < 5 * np.ones((20, 1)), np.arange(20), 0, table)
+    assert rows_of(table, "few").loc[["heat_ratio", "recovery"], "n"].tolist() == [10, 10]

@@ -49,12 +49,13 @@ def test_the_draws_of_an_example_do_not_depend_on_how_many_there_are(study: dict
     np.testing.assert_allclose(some["example_attribution"], expected, rtol=1e-5, atol=1e-6)
 
 
-def test_examples_do_not_depend_on_the_limit_of_explained_samples(study: dict[str, Path]) -> None:
+def test_a_costly_method_explains_fewer_of_the_same_examples(study: dict[str, Path]) -> None:
     whole = run(study, "whole", method="gradient_x_input", examples=9)
-    few = run(study, "few", method="gradient_x_input", examples=9, samples=5)
-    assert int(few["n_fold"].sum()) == 10
-    np.testing.assert_array_equal(few["example_row"], whole["example_row"])
-    np.testing.assert_allclose(few["example_attribution"], whole["example_attribution"], rtol=1e-5, atol=1e-7)
+    few = run(study, "few", method="gradient_x_input", examples=9, samples=3)
+    assert int(few["n_fold"].sum()) == few.sizes["example"] == 6
+    places = [whole["example_row"].values.tolist().index(row) for row in few["example_row"].values]
+    expected = whole["example_attribution"].values[places]
+    np.testing.assert_allclose(few["example_attribution"], expected, rtol=1e-5, atol=1e-7)
 
 
 def test_methods_of_the_whole_dataset_and_settings_of_none_give_no_examples(study: dict[str, Path]) -> None:

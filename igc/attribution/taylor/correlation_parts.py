@@ -24,6 +24,7 @@ from igc.attribution.taylor.guided import InteractionAware, pilot_rows
 from igc.attribution.taylor.parts import Design, TaylorState, gradients_at, taylor_unit
 from igc.attribution.taylor.points import couples
 from igc.attribution.taylor.sizes import effect_sizes
+from igc.attribution.taylor.smoothness import find_kinks
 from igc.errors import DataError, MethodError, explain
 from igc.stats.correlation import correlation, correlation_scale, leave_one_out
 from igc.stats.moments import Array, Moments
@@ -144,14 +145,16 @@ class TaylorCorrelation:
         tables["effect_size"] = effect_sizes(self.problem, self._pool, self.labels, self.matrix)
         if self.matrix:
             tables |= self._interactions(estimate(lambda effects: effects.further))
-        chosen = 2 if self.alone else 3
-        map_ = estimate(lambda effects: effects.maps[:chosen].sum(axis=0))
+        shown = 2 if self.alone else 3
+        map_ = estimate(lambda effects: effects.maps[:shown].sum(axis=0))
         maps = {name: whole.maps[i, 0] for i, name in enumerate(PARTS)}
         evaluations = self.problem.n_samples * self._design.evaluations
+        kinks = find_kinks(self.problem.outputs, self.problem.load(np.arange(1))[0])
+        chosen = {"kinks": ", ".join(kinks) or "none"}  # where there are some, first order means very near the baseline
         if self.alone:
-            return Outcome(map_, evaluations=evaluations, maps=maps, tables=tables)
+            return Outcome(map_, evaluations=evaluations, maps=maps, tables=tables, chosen=chosen)
         gaps = estimate(lambda effects: effects.gap[..., None]).estimator_error()[:, 0]
-        return Outcome(map_, whole.gap[0], gaps, evaluations, maps, tables)
+        return Outcome(map_, whole.gap[0], gaps, evaluations, maps, tables, chosen=chosen)
 
     def _interactions(self, further: MapEstimate) -> dict[str, Table]:
         """Return the effects of each region with all others, and of every pair."""
