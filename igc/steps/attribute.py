@@ -259,6 +259,8 @@ def _arrays(values: Sequence[Any]) -> Iterator[npt.NDArray[Any]]:
     for value in values:
         if isinstance(value, (tuple, list)):
             yield from _arrays(value)
+        elif callable(getattr(value, "tensors", None)):  # a sampler
+            yield from _arrays(list(value.tensors().values()))
         elif isinstance(value, (np.ndarray, torch.Tensor)):
             yield np.asarray(value.detach().cpu() if isinstance(value, torch.Tensor) else value)
 

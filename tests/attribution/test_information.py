@@ -341,3 +341,17 @@ def test_options_that_do_not_fit_are_refused(options, named):
     x, y = bits(20, JOINT)
     with pytest.raises(MethodError, match=named):
         attribute(linear_model(WEIGHTS), (x, y), "pmi", **options)
+
+
+def test_another_sampler_is_not_taken_up_from_the_same_checkpoint(tmp_path):
+    _, y = bits(30, JOINT)
+    wide = np.random.default_rng(0).normal(size=(30, 40))
+    model = linear_model(np.random.default_rng(1).normal(size=(3, 40)))
+    samplers = [fit_plain("marginal", wide), fit_plain("marginal", wide + np.eye(30, 40, 20) * 1e-3)]
+    for sampler in samplers:
+        attribute(model, (wide, y), "pmi", sampler=sampler, draws=16, checkpoint=tmp_path)
+    kept = [attribute(model, (wide, y), "pmi", sampler=s, draws=16, checkpoint=tmp_path) for s in samplers]
+    fresh = [attribute(model, (wide, y), "pmi", sampler=s, draws=16) for s in samplers]
+    for a, b in zip(kept, fresh, strict=True):
+        np.testing.assert_array_equal(a["attribution"], b["attribution"])
+    assert not np.array_equal(fresh[0]["attribution"], fresh[1]["attribution"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ from igc.attribution.information.blocks import (
     region_blocks,
     single_blocks,
 )
+from igc.attribution.information.files import StoredSampler
 from igc.attribution.information.fills import Fills, max_doublings
 from igc.attribution.information.predictive import Categories, Measure, Predictive, Values
 from igc.attribution.information.protocol import BlockSampler
@@ -37,7 +39,9 @@ OPTIONS = ("sampler", "features", "patch", "stride", "draws", "max_draws", "pred
 
 
 def _sampler(problem: Problem, choice: Any) -> BlockSampler:
-    """Return the sampler that was given, or one of a plain name fitted on the samples themselves."""
+    """Return the sampler that was given, by itself or by its folder, or one fitted on the samples themselves."""
+    if isinstance(choice, Path) or (isinstance(choice, str) and (Path(choice) / "sampler.json").is_file()):
+        return StoredSampler(str(choice), 0).to(problem.device)
     if choice is not None and not isinstance(choice, str):
         given: BlockSampler = choice
         return given.to(problem.device)
