@@ -215,9 +215,9 @@ def principles_table(results):
             judged = {one.method: one for one in judged_methods(igc.open_result(parts))}
             rows = table[(table["model"] == model) & table["method"].isin(judged)].copy()
             rows["kept"] = [judged[method].summary for method in rows["method"]]
-            shown = rows[["kept", "method", "yardstick", "reference", "better", "value", "se"]]
+            shown = rows[["map", "yardstick", "reference", "better", "kept", "method", "value", "se"]]
             print(f"\n{study}, {model}")
-            print(shown.sort_values(["yardstick", "reference", "kept"]).to_string(index=False))
+            print(shown.sort_values(["map", "yardstick", "reference", "kept"]).to_string(index=False))
 
 
 def main():
