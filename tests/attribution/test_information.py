@@ -355,3 +355,15 @@ def test_another_sampler_is_not_taken_up_from_the_same_checkpoint(tmp_path):
     for a, b in zip(kept, fresh, strict=True):
         np.testing.assert_array_equal(a["attribution"], b["attribution"])
     assert not np.array_equal(fresh[0]["attribution"], fresh[1]["attribution"])
+
+
+@pytest.mark.parametrize("method", ["pmi", "information_gain"])
+def test_how_the_work_is_cut_changes_nothing(method):
+    mean, covariance, weights, x, y = gaussian_case(70)
+    options = {"sampler": GaussianSampler.of_moments(mean, covariance), "draws": 48}
+    whole = attribute(linear_model(weights, 0.3), (x, y), method, **options)
+    for size in (7, 20):
+        cut = attribute(linear_model(weights, 0.3), (x, y), method, block_size=size, **options)
+        for name in ("attribution", "estimator_error", "standard_error"):
+            np.testing.assert_allclose(cut[name], whole[name], rtol=1e-9, atol=1e-12)
+        assert cut.attrs["evaluations"] == whole.attrs["evaluations"]

@@ -26,6 +26,10 @@ from igc.stats.moments import Array, Moments
 
 __all__ = ["BlockInformation", "InformationState", "InformationSummary", "information_unit", "own_class"]
 
+UNIT_SAMPLES = 32
+"""Samples of a unit of work at most: a sample costs as much as a thousand do elsewhere, so that an interruption between
+units of the usual size would lose much, and few samples would keep one worker busy."""
+
 
 @dataclass(frozen=True)
 class BlockInformation:
@@ -56,8 +60,9 @@ class BlockInformation:
         return self.fills.blocks.projection()
 
     def settled(self) -> BlockInformation:
-        """Return the method with the number of draws decided, to be sent to workers."""
-        return replace(self, fills=self.allotted, goal=Goal(decided=True))
+        """Return the method with the number of draws decided, to be sent to workers in small units of work."""
+        problem = replace(self.problem, block_size=min(self.problem.block_size, UNIT_SAMPLES))
+        return replace(self, problem=problem, fills=self.allotted, goal=Goal(decided=True))
 
     def maps(self, inputs: Inputs, rows: Rows, responses: npt.ArrayLike) -> tuple[Array, Array, Tally]:
         """Make the maps of samples, as many as fit into a batch of fills.
@@ -217,8 +222,9 @@ class InformationSummary:
         """Return one pass over the samples."""
         if state is not None:
             return None
-        unit = partial(information_unit, self.method.settled(), self.scores.resolved)
-        return Work(len(self.problem.block_bounds()), unit, InformationState, "fills")
+        method = self.method.settled()
+        unit = partial(information_unit, method, self.scores.resolved)
+        return Work(len(method.problem.block_bounds()), unit, InformationState, "fills")
 
     def precision(self, state: InformationState) -> float | None:
         """Return the relative error of the map."""
