@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from igc.attribution.baselines import shared_baselines
-from igc.attribution.correlation.closure import close, closing_shares
+from igc.attribution.closure import close, closing_shares
 from igc.attribution.estimate import MapEstimate
 from igc.attribution.gradients import Inputs, Outputs
 from igc.attribution.permuted import NullRequest

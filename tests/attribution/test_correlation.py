@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import igc
+from igc.attribution.closure import close, closing_shares
 from igc.attribution.correlation import pairs
-from igc.attribution.correlation.closure import close, closing_shares
 from igc.errors import DataError, MethodError, ShapeError
 from igc.testing.closed_forms import data_baseline_igc, linear_igc, shared_baseline_igc
 from igc.testing.probes import Quadratic, linear_model, smooth_network, toy_samples

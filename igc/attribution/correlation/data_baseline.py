@@ -17,7 +17,7 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from igc.attribution.correlation.closure import close, closing_shares
+from igc.attribution.closure import close, closing_shares
 from igc.attribution.correlation.control import control_unit, pilot_gradient
 from igc.attribution.correlation.design import PairDesign
 from igc.attribution.correlation.null import RegionNull

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from igc.attribution.correlation.closure import close, closing_shares
+from igc.attribution.closure import close, closing_shares
 from igc.attribution.estimate import MapEstimate
 from igc.attribution.gradients import output_gradients
 from igc.attribution.permuted import NullRequest
