@@ -73,12 +73,12 @@ class MnistData(Block):
 
 
 class SimulatedData(Block):
-    """Natural-spectrum images with planted masks, for which the true answer is known."""
+    """Natural-spectrum images with planted masks, or voxels that look at them: the true answer is known."""
 
     kind: Literal["simulated"]
-    experiment: Literal["weighted_sum", "maximum", "noisy_pair", "permuted"] = Field(
+    experiment: Literal["weighted_sum", "maximum", "noisy_pair", "permuted", "fmri"] = Field(
         description="experiment A, B, C or D: a weighted sum of pixels; the largest of three region means; the "
-        "larger of two cosines, one noisy; the best match among four corners"
+        "larger of two cosines, one noisy; the best match among four corners; 'fmri': voxels with planted roles"
     )
     train_samples: int = Field(4000, ge=0, description="number of training images")
     test_samples: int = Field(4000, ge=2, description="number of held-out images")

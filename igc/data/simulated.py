@@ -18,7 +18,7 @@ from igc.data.source import FloatArray, IntArray, Source, Variable, one_hot
 from igc.errors import DataError, explain
 from igc.seeding import generator
 
-__all__ = ["exact_covariance", "images", "masks", "open_simulated", "respond", "rule", "spectrum_gain"]
+__all__ = ["exact_covariance", "image_numbers", "images", "masks", "open_simulated", "respond", "rule", "spectrum_gain"]
 
 DoubleArray = npt.NDArray[np.float64]
 _CHUNK = 256
@@ -215,8 +215,11 @@ class _Reader:
         return values[:, np.newaxis], ((responses - self.mean) / self.sd).astype(np.float32)
 
 
-def _numbers(data: SimulatedData) -> IntArray:
-    """Give even numbers to test images, odd ones to training images: neither set depends on the other's size."""
+def image_numbers(data: SimulatedData) -> IntArray:
+    """Return the numbers of the test images, even ones, then of the training images, odd ones, (image,).
+
+    Neither set depends on the size of the other.
+    """
     test, train = np.arange(data.test_samples), np.arange(data.train_samples)
     return np.concatenate([2 * test, 2 * train + 1])
 
@@ -245,7 +248,7 @@ def open_simulated(data: SimulatedData, seed: int) -> Iterator[Source]:
     """
     if data.train_samples == 1:
         raise DataError(explain("data.train_samples", 1, "0, or 2 and more", "ask for more training images"))
-    numbers = _numbers(data)
+    numbers = image_numbers(data)
     is_test = np.arange(len(numbers)) < data.test_samples
     reader = _Reader(data, seed, numbers)
     categories = data.experiment == "permuted"

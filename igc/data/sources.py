@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from igc.config import DataSource, Split
+from igc.config import DataSource, SimulatedData, Split
 from igc.data.arrays import open_arrays
 from igc.data.haxby import open_haxby
 from igc.data.mnist import open_mnist
 from igc.data.nifti import open_nifti
 from igc.data.simulated import open_simulated
+from igc.data.simulated_voxels import open_simulated_voxels
 from igc.data.source import FloatArray, IntArray, Source
 from igc.data.splits import fold_of_samples
 from igc.errors import DataError, explain
@@ -48,6 +49,8 @@ def open_source(data: DataSource, seed: int) -> AbstractContextManager[Source]:
     -------
     context manager of Source
     """
+    if isinstance(data, SimulatedData) and data.experiment == "fmri":
+        return open_simulated_voxels(data, seed)
     return OPENERS[data.kind](data, seed)
 
 

@@ -12,11 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from igc.data.planted import CORNERS, masks
+from igc.data.planted_voxels import TARGETS, voxel_plan
 from igc.errors import ModelError, explain
 from igc.models.architectures import FlatLinear
 from igc.models.registry import register_architecture
 
-__all__ = ["CornerMatch", "LargestCosine", "LargestMean", "maximum", "noisy_pair", "permuted", "weighted_sum"]
+__all__ = [
+    *("CornerMatch", "LargestCosine", "LargestMean", "SumAndProduct"),
+    *("fmri", "maximum", "noisy_pair", "permuted", "weighted_sum"),
+]
 
 SHARPNESS = 100.0
 """Factor between a cosine and a logit in experiment D."""
@@ -113,6 +117,33 @@ class CornerMatch(nn.Module):
         return SHARPNESS * _cosine(shapes[:, :1], shapes[:, 1:])
 
 
+class SumAndProduct(nn.Module):
+    """Simulated fMRI: a weighted sum of voxels, and the product of two weighted sums.
+
+    These predict the two responses best, up to a constant: signals given voxels are Gaussian, so that the mean of the
+    product of two is the product of their means plus a constant.
+
+    Parameters
+    ----------
+    size : int
+        Height and width in pixels of the images that the voxels look at.
+    """
+
+    weights: Tensor
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        plan = voxel_plan(size)
+        signals = [plan.sum_signal, plan.signals["first partner"], plan.signals["second partner"]]
+        weights = torch.from_numpy(np.stack([plan.weights(signal) for signal in signals]))
+        self.register_buffer("weights", weights.to(torch.get_default_dtype()))
+
+    def forward(self, voxels: Tensor) -> Tensor:
+        """Map (batch, voxel) to (batch, 2)."""
+        sums = voxels @ self.weights.T
+        return torch.stack([sums[:, 0], sums[:, 1] * sums[:, 2]], dim=1)
+
+
 def _size(experiment: str, input_shape: tuple[int, ...], n_targets: int, expected: int) -> int:
     square = len(input_shape) == 3 and input_shape[0] == 1 and input_shape[1] == input_shape[2] <= 4096
     if not square or n_targets != expected:
@@ -149,3 +180,13 @@ def noisy_pair(input_shape: tuple[int, ...], n_targets: int) -> LargestCosine:
 def permuted(input_shape: tuple[int, ...], n_targets: int) -> CornerMatch:
     """Build experiment D for inputs (1, size, size) and four targets."""
     return CornerMatch(_size("permuted", input_shape, n_targets, len(CORNERS)))
+
+
+@register_architecture("fmri")
+def fmri(input_shape: tuple[int, ...], n_targets: int) -> SumAndProduct:
+    """Build the rule of the simulated fMRI for inputs (voxel,) and two targets."""
+    if len(input_shape) != 1 or input_shape[0] % 8 or not 32 <= input_shape[0] <= 1024 or n_targets != len(TARGETS):
+        seen = f"inputs {tuple(input_shape)} and {n_targets} targets"
+        allowed = f"inputs (voxel,), a multiple of 8, and {len(TARGETS)} targets"
+        raise ModelError(explain("architecture fmri", seen, allowed, "use it with its own simulated study"))
+    return SumAndProduct(input_shape[0] // 2)

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from igc.data.planted_voxels import RESPONSE_NOISE, voxel_plan
 from igc.data.simulated import images, masks, rule
+from igc.data.simulated_voxels import voxels_and_responses
 from igc.errors import ModelError
 from igc.models import build_architecture
 from igc.models.analytic import SHARPNESS
@@ -52,3 +54,24 @@ def test_experiment_a_is_a_linear_model_with_the_mask_as_weights() -> None:
 def test_other_inputs_and_targets_are_refused(shape: tuple[int, ...], n_targets: int) -> None:
     with pytest.raises(ModelError, match="use it with its own simulated study"):
         build_architecture("maximum", shape, n_targets)
+
+
+def test_the_rule_of_the_voxels_predicts_as_well_as_can_be_and_no_correction_helps() -> None:
+    voxels, responses = voxels_and_responses(4, np.arange(6000), 16)
+    outputs = build_architecture("fmri", (32,), 2)(torch.from_numpy(voxels.astype(np.float32))).numpy().astype(float)
+    plan = voxel_plan(16)
+    covered = plan.weights(plan.sum_signal) @ plan.loading @ plan.field_covariance @ plan.sum_signal
+    expected = np.sqrt(covered / (1 + RESPONSE_NOISE**2))
+    assert np.corrcoef(outputs[:, 0], responses[:, 0])[0, 1] == pytest.approx(expected, abs=0.015)
+    # the error of a conditional mean has nothing to do with any function of the voxels
+    errors = responses - outputs
+    errors -= errors.mean(axis=0)
+    for features in (voxels, voxels**2, voxels[:, :16] * voxels[:, 16:]):
+        scaled = (features - features.mean(axis=0)) / features.std(axis=0)
+        assert np.abs(scaled.T @ errors / len(errors) / errors.std(axis=0)).max() < 5 / np.sqrt(len(errors))
+
+
+@pytest.mark.parametrize(("shape", "targets"), [((30,), 2), ((1, 8, 8), 2), ((32,), 1), ((24,), 2)])
+def test_voxels_of_another_study_are_refused(shape: tuple[int, ...], targets: int) -> None:
+    with pytest.raises(ModelError, match="multiple of 8"):
+        build_architecture("fmri", shape, targets)
