@@ -430,14 +430,15 @@ def compare(
     output: OutputFolder,
     scores: Annotated[list[Path] | None, typer.Option(help="A model's scores.tsv; give it once a model.")] = None,
     yardsticks: Annotated[Path | None, typer.Option(help="The folder of tables that `igc yardsticks` wrote.")] = None,
+    benchmarks: Annotated[Path | None, typer.Option(help="Snakemake's benchmarks of the study, for memory.")] = None,
 ) -> None:
-    """Compare all maps of a study: agreement, closure, run time, recovery of a known truth.
+    """Compare all maps of a study: agreement, closure, run time, recovery of a known truth, and all in one table.
 
     Example: igc compare igc.zarr naive_correlation.zarr --samples samples.zarr --output comparison
     """
     from igc.steps.compare import compare as step
 
-    step(_folder(samples), _folders(attributions), scores or [], output, yardsticks)
+    step(_folder(samples), _folders(attributions), scores or [], output, yardsticks, benchmarks)
 
 
 @app.command()

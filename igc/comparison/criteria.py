@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-__all__ = ["COLUMNS", "CURVE_COLUMNS", "RANDOM", "YARDSTICKS", "Yardstick", "join_models"]
+__all__ = ["COLUMNS", "CURVE_COLUMNS", "RANDOM", "ROI_YARDSTICKS", "YARDSTICKS", "Yardstick", "join_models"]
 
 RANDOM = "random"
 """Name of the method without meaning."""
@@ -48,8 +48,17 @@ YARDSTICKS = {
     "recovery": Yardstick("AUC of the magnitude for the planted parts", "higher", "higher"),
     "remove_retrain": Yardstick("score of models retrained without the best parts", "lower", "lower"),
     "keep_retrain": Yardstick("score of models retrained with nothing but the best parts", "higher", "higher"),
+    "roi_rank": Yardstick(
+        "rank agreement of ROI shares with the fall of the score without each ROI", "higher", "higher"
+    ),
+    "roi_area": Yardstick(
+        "area between deletion of the smallest and of the largest ROI shares first", "higher", "higher"
+    ),
+    "baseline_seed": Yardstick("similarity to the map under another seed of all draws", "higher", "higher"),
 }
 """Every yardstick by name."""
+ROI_YARDSTICKS = ("roi_rank", "roi_area")
+"""Those of ROI sums; their reference is the ROI set, a stroke, and what stands in for an ROI."""
 
 
 def join_models(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from torch import nn
 from igc.comparison.judged import Array
 from igc.seeding import integer_seed
 
-__all__ = ["cascade", "learned_layers", "rank_similarity", "structural_similarity"]
+__all__ = ["cascade", "learned_layers", "rank_similarity", "seed_similarity", "structural_similarity"]
 
 
 def learned_layers(model: nn.Module) -> list[str]:
@@ -98,3 +98,25 @@ def rank_similarity(a: Array, b: Array) -> float:
     x, y = (rankdata(values) - (len(values) + 1) / 2 for values in (a, b))
     size = float(np.sqrt((x @ x) * (y @ y)))
     return float(x @ y) / size if size > 0 else 0.0
+
+
+def seed_similarity(values: Array, errors: Array) -> float:
+    """Return the correlation to be expected of two maps whose draws are independent.
+
+    Parameters
+    ----------
+    values : array (unit,)
+        A map.
+    errors : array (unit,)
+        Standard errors of its estimator.
+
+    Returns
+    -------
+    float
+        The share of the map's variance over units that is not the estimator's, at least 0; 1 where nothing is drawn,
+        NaN where the errors are not known or the map is constant.
+    """
+    variance = float(np.var(values))
+    if not np.isfinite(errors).all() or not variance > 0:
+        return float("nan")
+    return max(0.0, 1.0 - float(np.mean(errors**2)) / variance)

@@ -17,9 +17,11 @@ from igc.comparison.criteria import COLUMNS, CURVE_COLUMNS, join_models
 from igc.comparison.linear import deep_against_linear
 from igc.comparison.recovery import recovery_table
 from igc.comparison.reliability import reliability_table, seed_table
+from igc.comparison.sizes import SIZE_COLUMNS
+from igc.comparison.summary import summary_table
 from igc.errors import ConfigError, DataError, MissingFileError, ShapeError, explain
 from igc.store.arrays import read_values, store_path
-from igc.store.atomic import write_table
+from igc.store.atomic import write_parquet, write_table
 from igc.store.outputs import check_folder
 from igc.store.results import open_result
 from igc.store.samples import open_samples
@@ -170,22 +172,39 @@ def _closure(results: dict[Key, xr.Dataset], scores: pd.DataFrame) -> pd.DataFra
 
 def _yardsticks(folder: Path) -> dict[str, pd.DataFrame]:
     """Join the tables that :func:`igc.steps.yardsticks.judge_models` wrote, of all models."""
-    known = {name: _read_yardsticks(name, list(COLUMNS)) for name in sorted(folder.glob("*.tsv")) if not _curves(name)}
+    files = {name.stem: name for name in sorted(folder.glob("*.tsv"))}
+    known = {name: file for name, file in files.items() if not name.endswith(("-curves", "-sizes"))}
     if not known:
         raise MissingFileError(explain(folder, "no table", "those of `igc yardsticks`", "run that step"))
-    curves = {name: _read_yardsticks(name, list(CURVE_COLUMNS)) for name in sorted(folder.glob("*-curves.tsv"))}
-    named = {name.stem.removesuffix("-curves"): table for name, table in curves.items()}
     return {
-        "yardsticks": join_models({name.stem: table for name, table in known.items()}),
-        "yardstick_curves": _joined(_labelled(table, {"model": model}) for model, table in named.items()),
+        "yardsticks": join_models({name: _read_yardsticks(file, COLUMNS) for name, file in known.items()}),
+        "yardstick_curves": _of_models(files, "-curves", CURVE_COLUMNS),
+        "roi_size": _of_models(files, "-sizes", ("method", *SIZE_COLUMNS)),
     }
 
 
-def _curves(path: Path) -> bool:
-    return path.stem.endswith("-curves")
+def _of_models(files: dict[str, Path], ending: str, columns: Sequence[str]) -> pd.DataFrame:
+    """Join the tables of all models whose names end alike."""
+    found = {name.removesuffix(ending): file for name, file in files.items() if name.endswith(ending)}
+    tables = [_labelled(_read_yardsticks(file, columns), {"model": model}) for model, file in found.items()]
+    return _joined(tables) if tables else pd.DataFrame(columns=["model", *columns])
 
 
-def _read_yardsticks(path: Path, columns: list[str]) -> pd.DataFrame:
+def _memory(folder: Path, results: Iterable[Key]) -> pd.DataFrame:
+    """Return the largest memory of the job that made each result, as Snakemake measured it, in MB."""
+    rows = []
+    for model, method in results:
+        file = folder / "attribute" / model / f"{method}.tsv"
+        if not file.is_file():
+            continue
+        table = pd.read_csv(file, sep="\t", na_values=["-"])
+        if "max_rss" in table:
+            rows.append({"model": model, "method": method, "peak_memory": float(table["max_rss"].max())})
+    return pd.DataFrame(rows, columns=["model", "method", "peak_memory"])
+
+
+def _read_yardsticks(path: Path, given: Sequence[str]) -> pd.DataFrame:
+    columns = list(given)
     table = pd.read_csv(path, sep="\t", na_values=["n/a"], keep_default_na=False)
     missing = [name for name in columns if name not in table]
     if missing:
@@ -199,6 +218,7 @@ def compare(
     scores: Sequence[Path],
     output: Path,
     yardsticks: Path | None = None,
+    benchmarks: Path | None = None,
 ) -> None:
     """Compare all attribution results of a study.
 
@@ -213,10 +233,13 @@ def compare(
     output : Path
         Folder for the tables: ``agreement.tsv`` and ``roi_agreement.tsv`` (all pairs of results), ``closure.tsv``,
         ``runtime.tsv``, ``deep_linear.tsv``, ``reliability.tsv`` (split halves of the groups), ``seeds.tsv`` (models
-        trained with several seeds), ``scores.tsv`` (all models), and ``recovery.tsv`` where the truth is
-        known.
+        trained with several seeds), ``scores.tsv`` (all models), ``recovery.tsv`` where the truth is known, and
+        ``summary.tsv`` and ``summary.parquet``: every metric of every method in one tidy table.
     yardsticks : Path, optional
-        Folder that ``igc yardsticks`` wrote; its tables are joined as ``yardsticks.tsv`` and ``yardstick_curves.tsv``.
+        Folder that ``igc yardsticks`` wrote; its tables are joined as ``yardsticks.tsv``, ``yardstick_curves.tsv`` and
+        ``roi_size.tsv``.
+    benchmarks : Path, optional
+        Folder in which Snakemake keeps what each job used; it is read for the memory.
 
     Raises
     ------
@@ -246,5 +269,8 @@ def compare(
         tables["recovery"] = _each(results, lambda result: recovery_table(result, dataset["truth"], experiment))
     if yardsticks is not None:
         tables |= _yardsticks(yardsticks)
+    memory = {} if benchmarks is None else {"memory": _memory(benchmarks, results)}
+    tables["summary"] = summary_table({**tables, **memory}, str(dataset.attrs.get("study", "")))
     for name, table in tables.items():
         write_table(output / f"{name}.tsv", table)
+    write_parquet(output / "summary.parquet", tables["summary"])

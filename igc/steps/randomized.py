@@ -17,15 +17,22 @@ from igc.attribution.problem import Problem
 from igc.attribution.registry import build
 from igc.attribution.scores import score_unit
 from igc.comparison.judged import Array, Rows, image_grid, unit_maps
-from igc.comparison.randomization import cascade, learned_layers, rank_similarity, structural_similarity
+from igc.comparison.randomization import (
+    cascade,
+    learned_layers,
+    rank_similarity,
+    seed_similarity,
+    structural_similarity,
+)
 from igc.comparison.yardsticks import Table
 from igc.config import MethodSettings
 from igc.roi.sets import RoiSet
 from igc.steps.examples import Examples, options_of
 from igc.steps.sampling import with_sampler
 from igc.steps.sources import StoreSource
+from igc.store.arrays import read_values
 
-__all__ = ["RandomizedMaps", "judge_randomization"]
+__all__ = ["RandomizedMaps", "judge_draws", "judge_randomization"]
 
 MOST_DEPTHS = 3
 WINDOW = 5
@@ -111,13 +118,18 @@ def judge_randomization(
     sets : mapping of str to RoiSet
         That options name.
     table : Table
-        Takes the rows ``randomization``: similarity once all layers are random.
+        Takes the rows ``randomization``: similarity once all layers are random; and ``baseline_seed``: similarity of
+        maps of the model as it is under another seed of baselines, noise and draws.
     """
     wanted = {name: MethodSettings(**r.attrs["settings"]) for name, r in results.items() if "settings" in r.attrs}
     wanted = {name: one for name, one in wanted.items() if "example_attribution" in results[name]}
     if not wanted or not learned_layers(maps.module):
         return
     before = {name: maps.explain(maps.module, settings, sets) for name, settings in wanted.items()}
+    drawn_again = replace(maps, seed=maps.seed + 1)
+    again = {name: drawn_again.explain(maps.module, settings, sets) for name, settings in wanted.items()}
+    alike = {name: _similarities(before[name], again[name])["rank"] for name in wanted}
+    table.add("baseline_seed", "rank", alike)
     found: dict[str, dict[str, list[Array]]] = {}
     shares = [0.0]
     for share, module in maps.depths():
@@ -133,3 +145,27 @@ def judge_randomization(
             errors = values.std(axis=1, ddof=1) / np.sqrt(n) if n > 1 else np.full(len(values), np.nan)
             table.curve("randomization", measure, name, np.array(shares), values.mean(axis=1), errors, n)
         table.add("randomization", measure, {name: steps[-1] for name, steps in by_method.items()})
+
+
+def judge_draws(results: Mapping[str, xr.Dataset], table: Table) -> None:
+    """Say how alike maps of the dataset would be under another seed, from the error of their estimator.
+
+    Parameters
+    ----------
+    results : mapping of str to xarray.Dataset
+        Results of methods. Those without an error of the estimator, or with baselines drawn once and shared, whose
+        choice this error does not hold, are left out.
+    table : Table
+        Takes the rows ``baseline_seed``.
+    """
+    found = {}
+    for name, result in results.items():
+        if "estimator_error" not in result or isinstance(result.attrs.get("baselines"), int):
+            continue
+        n = result.sizes["target"]
+        maps = [read_values(result[part]).astype(np.float64) for part in ("attribution", "estimator_error")]
+        values, errors = (one.reshape(n, -1) for one in maps)
+        found[name] = np.array([seed_similarity(a, b) for a, b in zip(values, errors, strict=True)])
+    known = {name: values for name, values in found.items() if not np.isnan(values).all()}
+    if known:
+        table.add("baseline_seed", "estimator", known, "dataset")

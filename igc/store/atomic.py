@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from igc.errors import StoreError, explain
 from igc.store.outputs import refuse_foreign
 
-__all__ = ["replacing", "write_table", "write_text"]
+__all__ = ["replacing", "write_parquet", "write_table", "write_text"]
 
 _REMEDIES = {
     errno.ENOSPC: "free some disk space and run again",
@@ -159,3 +159,20 @@ def write_table(path: str | Path, table: pd.DataFrame) -> None:
     """
     with replacing(path) as temporary:
         table.to_csv(temporary, sep="\t", index=False, na_rep="n/a", float_format="%.10g")
+
+
+def write_parquet(path: str | Path, table: pd.DataFrame) -> None:
+    """Write a table as Parquet, whole or not at all.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    table : pandas.DataFrame
+        Its rows; the index is left out, columns keep their types.
+    """
+    import pyarrow  # loaded for this alone
+    from pyarrow import parquet
+
+    with replacing(path) as temporary:
+        parquet.write_table(pyarrow.Table.from_pandas(table, preserve_index=False), temporary)

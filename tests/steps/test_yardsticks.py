@@ -36,9 +36,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def judge(study: Path, output: Path, models: list[str], settings: Yardsticks = LIGHT, seed: int = 0) -> None:
     results = sorted((study / "attributions").glob("*/*.zarr"))
-    judge_models(
-        study / "samples.zarr", [study / m for m in models], results, settings, output, seed=seed, progress=False
-    )
+    samples, folders = study / "samples.zarr", [study / model for model in models]
+    judge_models(samples, folders, results, settings, output, study / "rois.zarr", seed=seed, progress=False)
 
 
 def read(file: Path) -> pd.DataFrame:
@@ -48,14 +47,15 @@ def read(file: Path) -> pd.DataFrame:
 def test_each_model_gets_tables_of_all_its_methods(study: Path, tmp_path: Path) -> None:
     judge(study, tmp_path, ["net-seed0", "flat"])
     assert {file.name for file in tmp_path.iterdir()} == {
-        *("net-seed0.tsv", "net-seed0-curves.tsv", "flat.tsv", "flat-curves.tsv")
+        *("net-seed0.tsv", "net-seed0-curves.tsv", "net-seed0-sizes.tsv"),
+        *("flat.tsv", "flat-curves.tsv", "flat-sizes.tsv"),
     }
     rows, curves = read(tmp_path / "net-seed0.tsv"), read(tmp_path / "net-seed0-curves.tsv")
     assert tuple(rows.columns) == COLUMNS
     assert tuple(curves.columns) == CURVE_COLUMNS
     per_sample = rows[rows["yardstick"] == "deletion"]
     assert set(per_sample["method"]) == {*METHODS, RANDOM}
-    assert set(per_sample["reference"]) == {"zero", "mean"}
+    assert set(per_sample["reference"]) == {"zero", "mean", "infill"}
     assert set(per_sample["n"]) == {24}
     kinds = dict(zip(per_sample["method"], per_sample["map"], strict=True))
     assert kinds == {"igc": "dataset", "gradient_x_input": "sample", "expected_gradients": "sample", RANDOM: "sample"}
@@ -67,6 +67,39 @@ def test_each_model_gets_tables_of_all_its_methods(study: Path, tmp_path: Path) 
     flat = read(tmp_path / "flat.tsv").set_index(["method", "yardstick", "reference"])["value"]
     assert flat["gradient_x_input", "sensitivity_n", "zero"] == pytest.approx(1.0, abs=1e-5)
     assert flat["gradient_x_input", "infidelity", "zero"] == pytest.approx(0.0, abs=1e-8)
+
+
+def test_shares_of_regions_are_judged_by_deletion_and_beside_their_size(study: Path, tmp_path: Path) -> None:
+    judge(study, tmp_path, ["net-seed0"])
+    rows = read(tmp_path / "net-seed0.tsv")
+    references = {f"parts/{name}" for name in ("zero", "mean", "resampled", "conditional")}
+    for stick in ("roi_rank", "roi_area"):
+        here = rows[rows["yardstick"] == stick]
+        assert set(here["reference"]) == references
+        assert set(here["method"]) == {*METHODS, RANDOM}
+        assert set(here["map"]) == {"dataset"}
+    sizes = read(tmp_path / "net-seed0-sizes.tsv")
+    assert set(sizes["method"]) == set(METHODS)
+    assert len(sizes) == len(METHODS) * 3 * 3
+    result = open_result(study / "attributions" / "net-seed0" / "igc.zarr")
+    own = sizes[sizes["method"] == "igc"].set_index(["target", "roi"])
+    for (target, roi), row in own.iterrows():
+        expected = result["roi_attribution"].sel(target=target, roi=f"parts/{roi}")
+        assert row["attribution"] == pytest.approx(float(expected), abs=1e-6)
+        assert row["n_components"] == 2
+        assert row["size_share"] == pytest.approx(1 / 3)
+
+
+def test_methods_that_draw_nothing_are_the_same_under_another_seed(study: Path, tmp_path: Path) -> None:
+    judge(study, tmp_path, ["net-seed0"])
+    rows = read(tmp_path / "net-seed0.tsv")
+    alike = rows[rows["yardstick"] == "baseline_seed"].set_index(["method", "reference"])["value"]
+    assert alike["gradient_x_input", "rank"] == pytest.approx(1)
+    assert 0.3 < alike["expected_gradients", "rank"] < 1
+    result = open_result(study / "attributions" / "net-seed0" / "igc.zarr")
+    error, value = result["estimator_error"].values, result["attribution"].values
+    expected = np.maximum(0, 1 - (error**2).mean(axis=1) / value.var(axis=1)).mean()
+    assert alike["igc", "estimator"] == pytest.approx(expected)
 
 
 def test_every_sample_is_judged_by_the_model_that_has_not_seen_it(study: Path, tmp_path: Path) -> None:

@@ -32,4 +32,5 @@ rule compare:
         "Comparing all maps of {wildcards.study}"
     shell:
         "python -m igc compare {input.attributions} --samples {input.samples}"
-        " {params.scores} --yardsticks {input.yardsticks} --output {output} > {log} 2>&1"
+        " {params.scores} --yardsticks {input.yardsticks}"
+        " --benchmarks results/{wildcards.study}/benchmarks --output {output} > {log} 2>&1"
