@@ -345,18 +345,8 @@ def attribute_files(
     if share is not None and checkpoint is not None:
         write_request(checkpoint, samples, model, settings, rois, seed)
         return
-    attributes = {
-        **digests,
-        **{name: dataset.attrs.get(name, "") for name in ("study", "target_type")},
-        "model": model.name,
-        "model_kind": description.get("kind", ""),
-        "method": entry.name,
-        "output": settings.output,
-        "seed": seed,
-        "baselines": _described(settings.baselines),
-        "groups_digest": digest(*(block.tolist() for block in blocks)),
-        "settings": settings.model_dump(mode="json"),
-    }
+    attributes = {**digests, **_provenance(dataset, model, description, settings, seed)}
+    attributes["groups_digest"] = digest(*(block.tolist() for block in blocks))
     names = [str(name) for name in dataset["target"].values]
     result = assemble(results, entry, layout, names, sets, attributes)
     result = examples.label(result, maps)
@@ -364,6 +354,22 @@ def attribute_files(
     save_result(result, output)
     for partial_states in kept:
         partial_states.clear()
+
+
+def _provenance(
+    dataset: xr.Dataset, model: Path, description: Mapping[str, Any], settings: MethodSettings, seed: int
+) -> dict[str, Any]:
+    """Return what a result says of where it comes from."""
+    return {
+        **{name: dataset.attrs.get(name, "") for name in ("study", "target_type")},
+        "model": model.name,
+        "model_kind": description.get("kind", ""),
+        "method": find_method(settings.method or "igc").name,
+        "output": settings.output,
+        "seed": seed,
+        "baselines": _described(settings.baselines),
+        "settings": settings.model_dump(mode="json"),
+    }
 
 
 def _kept_partials(
