@@ -353,6 +353,12 @@ class Yardsticks(Block):
     models: list[Name] | None = Field(None, description="judge only the maps of these models; default: of all")
     samples: int = Field(64, ge=0, description="held-out samples on which every method is judged; 0: none")
     steps: int = Field(10, ge=2, description="steps of the insertion and deletion curves")
+    references: list[Literal["zero", "mean", "blurred", "infill"]] | None = Field(
+        None,
+        min_length=1,
+        description="what stands in for parts that are taken away: 'zero', 'mean', 'blurred' (images), or 'infill', "
+        "those of the training sample whose rest is closest; default: all that there are",
+    )
     subsets: int = Field(72, ge=12, description="random subsets a sample, for Sensitivity-N and infidelity")
     scored: int = Field(128, ge=0, description="held-out samples on which deletion of the dataset's map is scored")
     randomized: int = Field(3, ge=0, description="samples explained again under randomised weights; 0: none")

@@ -35,7 +35,12 @@ _TITLES = {
     "remove_retrain": "remove and retrain",
     "keep_retrain": "keep and retrain",
 }
-_REFERENCES = {"zero": (PALETTE[0], "o"), "mean": (PALETTE[1], "D"), "blurred": (PALETTE[2], "s")}
+_REFERENCES = {
+    "zero": (PALETTE[0], "o"),
+    "mean": (PALETTE[1], "D"),
+    "blurred": (PALETTE[2], "s"),
+    "infill": (PALETTE[7], "^"),
+}
 _OTHERS = {"truth": (PALETTE[3], "o"), "rank": (PALETTE[6], "v"), "ssim": (PALETTE[5], "P")}
 
 
@@ -185,7 +190,14 @@ _AXES = {
     "sensitivity_n": "share of units in a subset",
     "randomization": "share of layers with random weights",
 }
-_CURVES = (("deletion", "mean"), ("insertion", "mean"), ("score_deletion", "mean"), ("sensitivity_n", "mean"))
+_CURVES = (
+    ("deletion", "mean"),
+    ("deletion", "infill"),
+    ("insertion", "mean"),
+    ("insertion", "infill"),
+    ("score_deletion", "mean"),
+    ("sensitivity_n", "mean"),
+)
 _STYLES = ("-", (0, (4, 1.5)), (0, (1, 1)))
 
 
@@ -236,13 +248,16 @@ def curves_figure(curves: pd.DataFrame, title: str = "", categories: bool = True
     height = 1.15 + len(models) * (tall + 0.75) + names
     figure = new_figure(full, height)
     answer = "probability of the class" if categories else "squared change of the value, in variances of it"
-    subtitle = f"Parts that are taken away are put to the mean of the data. Deletion and insertion: {answer}. Bands:"
-    header(figure, heading, f"{subtitle} 1 standard error. {note}".strip(), left=_LEFT)
+    subtitle = (
+        "Parts that are taken away are put to the mean of the data, or filled in from the closest training sample."
+    )
+    subtitle = f"{subtitle} Deletion and insertion: {answer}. Bands: 1 standard error. {note}"
+    header(figure, heading, subtitle.strip(), left=_LEFT)
     for row, model in enumerate(models):
         for k, (name, reference) in enumerate(kinds):
             left, top = _LEFT + 0.45 + k * (wide + gap), 1.1 + row * (tall + 0.75)
             place = (left / full, 1 - (top + tall) / height, wide / full, tall / height)
-            axes = figure.add_axes(place, label=f"{model} {name}")
+            axes = figure.add_axes(place, label=f"{model} {name} {reference}")
             here = curves[(curves["model"] == model) & (curves["curve"] == name) & (curves["reference"] == reference)]
             for method in methods:
                 _line(axes, here[here["method"] == method], *looks[method])
@@ -250,7 +265,8 @@ def curves_figure(curves: pd.DataFrame, title: str = "", categories: bool = True
                 axes.set_xscale("log")
                 axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
                 axes.xaxis.set_minor_formatter(NullFormatter())
-            said = _TITLES[name] if len(models) == 1 else f"{_TITLES[name]} · {labels[model]}"
+            said = f"{_TITLES[name]}, in-fill" if reference == "infill" else _TITLES[name]
+            said = said if len(models) == 1 else f"{said} · {labels[model]}"
             axes.set_title(fit_text(said, wide, 9.1, bold=True), size=9, weight="bold", color=INK, loc="left")
             axes.set_xlabel(_AXES[name])
             axes.tick_params(labelsize=7)

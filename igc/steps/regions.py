@@ -8,18 +8,15 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from igc.attribution.information.infill import neighbour_infill
 from igc.comparison.judged import Array, Judged, Prepare, Rows, constant_reference, image_grid
-from igc.comparison.regions import RegionDeletion, conditional_reference, judge_regions, resampled_reference
+from igc.comparison.regions import RegionDeletion, judge_regions, resampled_reference
 from igc.comparison.sizes import DRAWS, SIZE_COLUMNS, grown_orders, null_sums, size_test, touching
 from igc.comparison.yardsticks import Table
 from igc.roi.sets import RoiSet
+from igc.steps.references import infill_reference
 from igc.store.arrays import read_values
 
 __all__ = ["judge_deletion", "judge_sizes", "region_references"]
-
-BANK = 500
-"""Training samples that parts are filled in from."""
 
 
 def region_references(samples: xr.Dataset, fold: Rows, mean: Array, seed: int) -> dict[str, Prepare]:
@@ -42,16 +39,11 @@ def region_references(samples: xr.Dataset, fold: Rows, mean: Array, seed: int) -
         ``zero``, ``mean``, ``resampled`` (the region of another sample) and ``conditional`` (the region of the
         training sample that is closest outside of it).
     """
-    folds, banks = samples["fold"].values, {}
-    for one in map(int, np.unique(fold)):
-        rows = np.flatnonzero(folds < 0) if (folds < 0).any() else np.flatnonzero(folds != one)
-        rows = rows[np.unique(np.linspace(0, len(rows) - 1, min(BANK, len(rows))).round().astype(np.int64))]
-        banks[one] = neighbour_infill(read_values(samples["inputs"], rows))
     return {
         "zero": constant_reference(0.0),
         "mean": constant_reference(mean),
         "resampled": resampled_reference(fold, seed),
-        "conditional": conditional_reference(banks, fold),
+        "conditional": infill_reference(samples, fold),
     }
 
 

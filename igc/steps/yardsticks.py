@@ -17,11 +17,8 @@ import xarray as xr
 from igc.comparison.judged import (
     Array,
     Judged,
-    Prepare,
     Rows,
-    blurred_reference,
     constant_reference,
-    image_grid,
     unit_maps,
 )
 from igc.comparison.recovery import support_of
@@ -41,6 +38,7 @@ from igc.steps.examples import Examples
 from igc.steps.matching import check_match
 from igc.steps.progress import Reporter
 from igc.steps.randomized import RandomizedMaps, judge_draws, judge_randomization
+from igc.steps.references import references_of
 from igc.steps.regions import judge_deletion, judge_sizes, region_references
 from igc.steps.solving import StoredModel, choose_device
 from igc.store.arrays import read_values, store_digest, store_path
@@ -50,15 +48,13 @@ from igc.store.results import open_result
 from igc.store.samples import open_samples
 from igc.store.weights import read_description
 
-__all__ = ["judge_models", "references_of"]
+__all__ = ["judge_models"]
 
 BATCH = 512
 MOST_TARGETS = 10
 """Largest number of targets on which maps of the dataset are scored."""
 MOST_TESTED = 1000
 """Largest number of samples on which a retrained model is scored."""
-BLUR = 5.0
-NEEDS_PIXELS = 8
 
 
 @dataclass(frozen=True)
@@ -163,28 +159,6 @@ class _Study:
         return rows[chosen]
 
 
-def references_of(samples: xr.Dataset, mean: Array) -> dict[str, Prepare]:
-    """Return what stands in for parts that are taken away.
-
-    Parameters
-    ----------
-    samples : xarray.Dataset
-        Opened samples.
-    mean : array (component...)
-        Mean input.
-
-    Returns
-    -------
-    dict of str to Prepare
-        ``zero``, ``mean``, and for images ``blurred``.
-    """
-    found = {"zero": constant_reference(0.0), "mean": constant_reference(mean)}
-    grid = image_grid(tuple(samples["inputs"].shape[1:]))
-    if grid is not None and min(grid) >= NEEDS_PIXELS:
-        found["blurred"] = blurred_reference(BLUR)
-    return found
-
-
 def _open(
     samples: Path, model: Path, attributions: Sequence[Path], settings: Yardsticks, seed: int, device: str
 ) -> _Study:
@@ -272,7 +246,7 @@ def _judge(study: _Study, samples: Path, sets: Mapping[str, RoiSet], advance: An
     held = np.flatnonzero(study.fold >= 0)
     trained = np.flatnonzero(study.fold < 0)
     mean = study.inputs(study.spread_rows(trained if len(trained) else held, MOST_TESTED)).mean(axis=0)
-    references = references_of(study.samples, mean)
+    references = references_of(study.samples, mean, examples.folds, settings.references)
     scored = study.spread_rows(held, max(settings.scored, 2))
     first = study.judged(scored, np.zeros(len(scored), dtype=np.int64))
     spread = first.predict(first.inputs, np.arange(len(scored))).std(axis=0)
@@ -285,7 +259,7 @@ def _judge(study: _Study, samples: Path, sets: Mapping[str, RoiSet], advance: An
         varied = [k for k in range(n_targets) if any(np.ptp(responses[folds == f, k]) > 0 for f in np.unique(folds))]
         targets = study.spread_rows(np.array(varied, dtype=np.int64), MOST_TARGETS).tolist()
         data = DatasetMaps(study.dataset_maps, first, responses, folds, targets)
-        judge_scores(data, {"mean": references["mean"]}, settings, study.seed, table)
+        judge_scores(data, {"mean": constant_reference(mean)}, settings, study.seed, table)
         taken = region_references(study.samples, folds, mean, study.seed)
         judge_deletion(first, responses, folds, targets, study.results, sets, taken, study.seed, table)
         judge_draws(study.results, table)

@@ -21,10 +21,11 @@ def table_of(models: tuple[str, ...] = ("net-seed0",), methods: tuple[str, ...] 
 
 def curves_of(models: tuple[str, ...] = ("net-seed0",)) -> pd.DataFrame:
     rows = [
-        (method, "sample", curve, "mean", x, (k + 1) * x, 0.1, 64, model)
+        (method, "sample", curve, reference, x, (k + 1) * x, 0.1, 64, model)
         for model in models
         for k, method in enumerate(METHODS)
         for curve in ("deletion", "insertion", "score_deletion", "sensitivity_n")
+        for reference in (("mean", "infill") if curve in ("deletion", "insertion") else ("mean",))
         for x in (0.001, 0.1, 1.0)
     ]
     return pd.DataFrame(rows, columns=[*CURVE_COLUMNS, "model"])
@@ -64,7 +65,9 @@ def test_only_the_first_seed_and_a_few_models_are_shown_and_the_figure_says_so()
 
 def test_curves_have_a_row_of_panels_a_model_and_a_line_a_method() -> None:
     figure = curves_figure(curves_of(("net-seed0", "ridge-seed0")), "study")
-    assert len(figure.axes) == 8
+    assert len(figure.axes) == 12
+    titles = [axes.get_title(loc="left") for axes in figure.axes[:6]]
+    assert [title.partition(" \N{MIDDLE DOT} ")[0] for title in titles[:2]] == ["deletion", "deletion, in-fill"]
     assert all(len(axes.get_lines()) == 3 for axes in figure.axes)
     line = figure.axes[0].get_lines()[0]
     np.testing.assert_allclose(line.get_ydata(), 2 * np.asarray(line.get_xdata()))

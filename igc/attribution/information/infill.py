@@ -28,7 +28,8 @@ def neighbour_infill(bank: npt.ArrayLike) -> Callable[[npt.ArrayLike], Fill]:
     -------
     callable
         Given inputs (sample, component...) it returns a function of which parts are missing (copy, component...) and
-        of the position of each copy's sample (copy,), which returns the filled copies.
+        of the position of each copy's sample (copy,), which returns the filled copies. Where nothing is left of a
+        sample, its position says which of the bank is put in.
     """
     shaped = np.asarray(bank, dtype=np.float64)
     samples = shaped.reshape(len(shaped), -1)
@@ -43,7 +44,11 @@ def neighbour_infill(bank: npt.ArrayLike) -> Callable[[npt.ArrayLike], Fill]:
             kept = (~gone).astype(np.float64)
             # the squared distance of what is left, but for the part that is the same for all samples of the bank
             distance = kept @ squares.T - 2 * (flat[which] * kept) @ samples.T
-            nearest = samples[distance.argmin(axis=1)]
+            closest = distance.argmin(axis=1)
+            # nothing is left to be close to: each sample gets another one, not all of them the first of the bank
+            empty = ~kept.any(axis=1)
+            closest[empty] = np.asarray(which)[empty] % len(samples)
+            nearest = samples[closest]
             return np.asarray(np.where(gone, nearest, flat[which]).reshape(len(which), *given.shape[1:]))
 
         return fill
