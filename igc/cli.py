@@ -325,6 +325,12 @@ def attribute(
         block = parse_block(MethodSettings, settings or "")
     if block.method is None:
         block = block.model_copy(update={"method": method})
+    if block.method == "given":
+        from igc.steps.given import attribute_given
+
+        places = (_folder(samples), _folder(model), block, _folder(rois) if rois else None, _folder(output))
+        attribute_given(*places, configured if seed is None else seed, device, _shown(progress))
+        return
     from igc.steps.attribute import attribute_files
 
     attribute_files(

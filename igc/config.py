@@ -258,10 +258,15 @@ class MethodSettings(Block):
         "default: those of the study's yardsticks, or 8",
     )
     batch_size: int = Field(256, ge=1, description="samples or pairs a forward pass")
+    file: str | None = Field(None, description="for 'given': maps made elsewhere, .npy, .zarr or NIfTI, one a target")
     options: dict[str, Any] = Field({}, description="further options of the method")
 
     @model_validator(mode="after")
     def _one_stop(self) -> MethodSettings:
+        if self.method == "given" and self.file is None:
+            raise ValueError("method given needs a file")
+        if self.file is not None and self.method not in ("given", None):
+            raise ValueError("only method given has a file")
         if self.points is not None and self.tolerance is not None:
             raise ValueError("give only one of points and tolerance")
         return self

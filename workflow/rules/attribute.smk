@@ -8,6 +8,7 @@ rule attribute:
         weights="results/{study}/models/{model}-seed{seed}/model.safetensors",
         model="results/{study}/models/{model}-seed{seed}/model.json",
         sampler=sampler_files,
+        maps=given_maps,
     output:
         "results/{study}/attributions/{model}-seed{seed}/{method}.zarr/zarr.json",
     log:

@@ -211,6 +211,12 @@ def sampler_files(wildcards):
     return [f"results/{wildcards.study}/samplers/{name}/sampler.json"] if known else []
 
 
+def given_maps(wildcards):
+    """Return the file of maps made elsewhere, for the method that reads one."""
+    file = STUDIES[wildcards.study]["methods"][wildcards.method]["file"]
+    return [file] if file else []
+
+
 def applies(study, method, model):
     models = STUDIES[study]["methods"][method]["models"]
     return models is None or model in models
