@@ -223,6 +223,7 @@ def train(
     seed: SeedOption = None,
     device: DeviceOption = "auto",
     scratch: Annotated[Path | None, typer.Option(help="Keep checkpoints here, to go on after an interruption.")] = None,
+    rois: Annotated[Path | None, typer.Option(help="The ROI store, for banded ridge.")] = None,
     progress: ProgressOption = None,
 ) -> None:
     """Fit one model on every fold and score it on the held-out samples.
@@ -246,6 +247,7 @@ def train(
         device=device,
         scratch=scratch,
         progress=_shown(progress),
+        rois=None if rois is None else _folder(rois),
     )
 
 

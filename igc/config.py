@@ -209,7 +209,8 @@ class LinearModel(Block):
     """Linear regression for values, logistic regression for categories, with regularisation chosen inside."""
 
     kind: Literal["linear"]
-    fit: Literal["ridge", "logistic"] = Field("ridge", description="ridge per target, or a logistic classifier")
+    fit: Literal["ridge", "banded", "logistic"] = Field("ridge", description="ridge, ridge by region, or logistic")
+    bands: Name | None = Field(None, description="for 'banded': the ROI set whose regions are regularised apart")
     alphas: tuple[float, float, int] = Field(
         (1e-2, 1e8, 21), description="smallest, largest and number of the log-spaced regularisation strengths"
     )

@@ -15,6 +15,7 @@ from sklearn.model_selection import GroupKFold
 from igc.config import LinearModel
 from igc.errors import DataError, ModelError, explain
 from igc.models.architectures import FlatLinear
+from igc.models.banded import BandedRidge, search_penalties
 from igc.models.batches import Rows, SampleSource
 from igc.models.ridge import LinearFit, fit_ridge
 from igc.seeding import integer_seed
@@ -169,8 +170,22 @@ def fit_logistic(x: Array, y: Rows, inner: Rows, alphas: npt.ArrayLike, n_classe
 # --- either ---------------------------------------------------------------------------------------------------------
 
 
+def _fit_banded(x: Array, y: Array, bands: Rows, inner: Rows, grid: Array, seed: int) -> tuple[LinearFit, Array]:
+    """Return the fit and its strengths (target, band)."""
+    penalties = search_penalties(x, y, bands, inner, grid, seed)
+    fit = BandedRidge(x, y, bands).fit(penalties)
+    # shares of the bands sum to 1, so that the strengths tell the alpha they share
+    return LinearFit(fit.weights, fit.bias, 1 / np.sum(1 / penalties, axis=1)), penalties
+
+
 def fit_linear(
-    settings: LinearModel, source: SampleSource, groups: Rows, rows: Rows, categories: bool, seed: int
+    settings: LinearModel,
+    source: SampleSource,
+    groups: Rows,
+    rows: Rows,
+    categories: bool,
+    seed: int,
+    bands: Rows | None = None,
 ) -> tuple[FlatLinear, dict[str, Any]]:
     """Fit the linear model of the settings.
 
@@ -188,33 +203,43 @@ def fit_linear(
         Responses are one-hot.
     seed : int
         Seed of the inner folds.
+    bands : array of int (component,), optional
+        For banded ridge: band of each component, from 0 without gaps.
 
     Returns
     -------
     module : FlatLinear
         In evaluation mode; maps raw inputs to values, or to logits (the one-hot values, with ridge).
     chosen : dict
-        ``alphas`` (target or 1) and ``warning`` (str or None), for the model file.
+        ``alphas`` (target or 1), ``warning`` (str or None) and, of banded ridge, ``penalties`` (target, band), for the
+        model file.
 
     Raises
     ------
     ModelError
-        If a logistic fit is asked for values.
+        If a logistic fit is asked for values, or a banded one without bands.
     """
     if settings.fit == "logistic" and not categories:
         remedy = "use fit: ridge for values"
         raise ModelError(explain("fit", "'logistic' for values", "'logistic' for categories only", remedy))
     grid, inner = alpha_grid(settings), inner_folds(groups[rows], settings.inner_folds, seed)
+    chosen: dict[str, Any] = {}
     if settings.fit == "ridge":
         fit = fit_ridge(source, rows, inner, grid)
     else:
         inputs, responses = source.read(rows)
-        x, y = inputs.flatten(1).double().numpy(), responses.argmax(dim=1).numpy()
-        fit = fit_logistic(x, y, inner, grid, responses.shape[1])
+        x, y = inputs.flatten(1).double().numpy(), responses.double().numpy()
+        if settings.fit == "logistic":
+            fit = fit_logistic(x, y.argmax(axis=1), inner, grid, y.shape[1])
+        elif bands is None:
+            raise ModelError(explain("fit", "'banded' without bands", "an ROI set", "name one as bands"))
+        else:
+            fit, penalties = _fit_banded(x, y, bands, inner, grid, seed)
+            chosen["penalties"] = penalties.tolist()
     warning = edge_warning(fit.alphas, grid)
     if warning:
         logger.warning(warning)
     module = FlatLinear(fit.weights.shape[1], fit.weights.shape[0]).eval().requires_grad_(False)
     module.readout.weight.copy_(torch.from_numpy(fit.weights))
     module.readout.bias.copy_(torch.from_numpy(fit.bias))
-    return module, {"alphas": [float(alpha) for alpha in fit.alphas], "warning": warning}
+    return module, {"alphas": [float(alpha) for alpha in fit.alphas], "warning": warning, **chosen}

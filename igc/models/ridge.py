@@ -19,7 +19,7 @@ from sklearn.model_selection import PredefinedSplit
 
 from igc.models.batches import Rows, SampleSource
 
-__all__ = ["LinearFit", "fit_ridge"]
+__all__ = ["LinearFit", "fit_ridge", "numpy_backend"]
 
 Array = npt.NDArray[np.float64]
 
@@ -123,7 +123,8 @@ def _fit_primal(source: SampleSource, rows: Rows, inner: Rows, alphas: Array) ->
 
 
 @contextmanager
-def _numpy_backend() -> Iterator[None]:
+def numpy_backend() -> Iterator[None]:
+    """Let himalaya compute with numpy, whatever was set before."""
     before = get_backend().name
     set_backend("numpy")
     try:
@@ -150,7 +151,7 @@ def _fit_dual(source: SampleSource, rows: Rows, inner: Rows, alphas: Array) -> L
     kernel, mean = _kernel(source, pages)
     responses = np.concatenate([source.read(page)[1].double().numpy() for page in pages])
     centre = responses.mean(axis=0)
-    with _numpy_backend():
+    with numpy_backend():
         chosen, dual, _, shift = solve_kernel_ridge_cv_eigenvalues(
             kernel,
             responses - centre,

@@ -15,6 +15,7 @@ from igc.comparison.agreement import map_agreement, profile_agreement
 from igc.comparison.closure import closure_table, runtime_row
 from igc.comparison.criteria import COLUMNS, CURVE_COLUMNS, join_models
 from igc.comparison.linear import deep_against_linear
+from igc.comparison.partition import PARTITION_COLUMNS, beside_partition
 from igc.comparison.recovery import recovery_table
 from igc.comparison.reliability import reliability_table, seed_table
 from igc.comparison.sizes import SIZE_COLUMNS
@@ -160,6 +161,21 @@ def _scores(paths: Sequence[Path]) -> pd.DataFrame:
     return _joined(tables) if tables else pd.DataFrame(columns=["model", "fold", "target", "metric", "value", "n"])
 
 
+def _partitions(scores: Sequence[Path]) -> dict[str, pd.DataFrame]:
+    """Read what the regions of banded models explain, which lies beside their scores."""
+    found: dict[str, pd.DataFrame] = {}
+    for path in scores:
+        file = path.with_name("partition.tsv")
+        if not file.is_file():
+            continue
+        table = pd.read_csv(file, sep="\t", na_values=["n/a"], keep_default_na=False, dtype={"target": str})
+        missing = [name for name in PARTITION_COLUMNS if name not in table]
+        if missing:
+            raise DataError(explain(file, f"no column {missing[0]!r}", "a table of shares", "train the model again"))
+        found[path.absolute().parent.name] = table
+    return found
+
+
 def _closure(results: dict[Key, xr.Dataset], scores: pd.DataFrame) -> pd.DataFrame:
     """Return the closure of all results, beside the correlation that the model's own scoring found."""
     table = _each(results, closure_table)
@@ -233,8 +249,9 @@ def compare(
     output : Path
         Folder for the tables: ``agreement.tsv`` and ``roi_agreement.tsv`` (all pairs of results), ``closure.tsv``,
         ``runtime.tsv``, ``deep_linear.tsv``, ``reliability.tsv`` (split halves of the groups), ``seeds.tsv`` (models
-        trained with several seeds), ``scores.tsv`` (all models), ``recovery.tsv`` where the truth is known, and
-        ``summary.tsv`` and ``summary.parquet``: every metric of every method in one tidy table.
+        trained with several seeds), ``scores.tsv`` (all models), ``recovery.tsv`` where the truth is known,
+        ``linear_partition.tsv`` where a linear model is banded, and ``summary.tsv`` and ``summary.parquet``: every
+        metric of every method in one tidy table.
     yardsticks : Path, optional
         Folder that ``igc yardsticks`` wrote; its tables are joined as ``yardsticks.tsv``, ``yardstick_curves.tsv`` and
         ``roi_size.tsv``.
@@ -264,6 +281,9 @@ def compare(
         "seeds": _seeds(results),
         "scores": score_table,
     }
+    partitions = _partitions(scores)
+    if partitions:
+        tables["linear_partition"] = beside_partition(tables["deep_linear"], partitions)
     if "truth" in dataset:
         experiment = dataset.attrs.get("source", {}).get("experiment")
         tables["recovery"] = _each(results, lambda result: recovery_table(result, dataset["truth"], experiment))

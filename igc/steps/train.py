@@ -19,9 +19,11 @@ from igc.errors import DataError, ModelError, explain
 from igc.models.batches import Rows, SampleSource
 from igc.models.files import save_model
 from igc.models.linear import fit_linear
+from igc.models.partition import FoldPartition, partition_fold, partition_table
 from igc.models.registry import build_architecture
 from igc.models.scoring import held_out, score_table
 from igc.models.training import NetworkPlan, accelerator_of, fit_network
+from igc.roi.sets import RoiSet, open_rois
 from igc.seeding import integer_seed
 from igc.steps.progress import Reporter
 from igc.store.arrays import store_digest
@@ -88,6 +90,24 @@ class _Fitted:
     module: nn.Module
     what_happened: dict[str, Any]
     history: list[dict[str, float]]
+    partition: FoldPartition | None = None
+
+
+@dataclass(frozen=True)
+class _Bands:
+    """The regions of an ROI set that have components: ``codes`` (component,) from 0, and index and name of each."""
+
+    name: str
+    codes: Rows
+    regions: list[tuple[int, str]]
+
+    @classmethod
+    def of(cls, roi_set: RoiSet) -> _Bands:
+        counts = roi_set.counts()
+        filled = np.flatnonzero(counts)
+        codes = np.searchsorted(filled, roi_set.rows())
+        indices = [roi_set.indices[i] for i in filled]
+        return cls(roi_set.name, codes, [(index, roi_set.region(index).name) for index in indices])
 
 
 def _train_network(
@@ -124,14 +144,52 @@ def _analytic_name(study: _Study) -> str:
     return str(experiment)
 
 
+def _bands_of(settings: ModelSettings, rois: Path | None, study: _Study) -> _Bands | None:
+    """Return the bands of a banded fit, or refuse what does not fit together."""
+    if not isinstance(settings, LinearModel):
+        return None
+    if (settings.fit == "banded") != (settings.bands is not None):
+        seen = f"fit: {settings.fit} with bands: {settings.bands}"
+        raise ModelError(explain("model", seen, "bands for fit: banded only", "name an ROI set, or leave bands out"))
+    if settings.bands is None:
+        return None
+    sets = {} if rois is None else open_rois(rois)
+    if settings.bands not in sets:
+        allowed = ", ".join(sets) or "none"
+        raise ModelError(explain("bands", repr(settings.bands), f"an ROI set ({allowed})", "give the store as --rois"))
+    found = sets[settings.bands]
+    if found.labels.shape != study.input_shape:
+        seen = f"labels of shape {found.labels.shape}"
+        raise ModelError(explain(f"bands: {settings.bands}", seen, study.input_shape, "make the ROI sets again"))
+    return _Bands.of(found)
+
+
 def _architecture(study: _Study, settings: ModelSettings) -> tuple[str, dict[str, Any]]:
     if isinstance(settings, NetworkModel):
         return settings.architecture, settings.arguments
     return ("linear" if isinstance(settings, LinearModel) else _analytic_name(study)), {}
 
 
+def _partition(study: _Study, rows: Rows, fold: int, bands: _Bands, penalties: Any) -> FoldPartition:
+    """Score the regions of a banded fit on the samples that it has not seen."""
+
+    def read(rows: Rows) -> tuple[Any, Any]:
+        inputs, responses = study.source.read(rows)
+        return inputs.flatten(1).double().numpy(), responses.double().numpy()
+
+    held = np.flatnonzero(study.folds == fold)
+    return partition_fold(read(rows), read(held), study.groups[held], bands.codes, np.asarray(penalties))
+
+
 def _fit_fold(
-    study: _Study, settings: ModelSettings, seed: int, fold: int, device: str, scratch: Path | None, report: Any
+    study: _Study,
+    settings: ModelSettings,
+    seed: int,
+    fold: int,
+    device: str,
+    scratch: Path | None,
+    report: Any,
+    bands: _Bands | None,
 ) -> _Fitted:
     if isinstance(settings, NetworkModel):
         return _train_network(study, settings, seed, fold, device, scratch, report)
@@ -140,8 +198,10 @@ def _fit_fold(
         return _Fitted(module.eval().requires_grad_(False), {}, [])
     rows = study.training_rows(fold)
     inner_seed = integer_seed(seed, "linear", fold)
-    module, chosen = fit_linear(settings, study.source, study.groups, rows, study.categories, inner_seed)
-    return _Fitted(module, chosen, [])
+    codes = None if bands is None else bands.codes
+    module, chosen = fit_linear(settings, study.source, study.groups, rows, study.categories, inner_seed, codes)
+    parts = None if bands is None else _partition(study, rows, fold, bands, chosen["penalties"])
+    return _Fitted(module, chosen, [], parts)
 
 
 def _history_table(fitted: list[_Fitted]) -> pd.DataFrame:
@@ -158,6 +218,7 @@ def train(
     device: str = "auto",
     scratch: Path | None = None,
     progress: bool = True,
+    rois: Path | None = None,
 ) -> None:
     """Fit a model on each outer fold's training samples and score it on the held-out ones.
 
@@ -170,13 +231,16 @@ def train(
     seed : int
         Seed of the model.
     output : Path
-        Folder for ``model.safetensors``, ``model.json``, ``scores.tsv`` and, for networks, ``history.tsv``.
+        Folder for ``model.safetensors``, ``model.json``, ``scores.tsv``, for networks ``history.tsv`` and for banded
+        ridge ``partition.tsv``.
     device : str
         "auto" (a GPU if there is one), "cpu" or "cuda".
     scratch : Path, optional
         Folder of checkpoints; an interrupted training is continued from there.
     progress : bool
         Whether to show progress.
+    rois : Path, optional
+        The ROI store, for banded ridge.
 
     Raises
     ------
@@ -186,6 +250,7 @@ def train(
     check_folder(Path(output))
     study = _Study.open(Path(samples))
     architecture, arguments = _architecture(study, model)
+    bands = _bands_of(model, rois, study)
     accelerator_of(device)
     build_architecture(architecture, study.input_shape, study.n_targets, arguments)
     fitted: list[_Fitted] = []
@@ -195,7 +260,7 @@ def train(
             started = time.perf_counter()
             total = model.training.epochs if isinstance(model, NetworkModel) else 1
             with reporter.task(f"fold {fold}", total) as advance:
-                fitted.append(_fit_fold(study, model, seed, fold, device, scratch, _epochs(advance)))
+                fitted.append(_fit_fold(study, model, seed, fold, device, scratch, _epochs(advance), bands))
             seconds = round(time.perf_counter() - started, 3)
             happened.append({"seconds": seconds, **fitted[-1].what_happened})
     modules = [result.module for result in fitted]
@@ -203,6 +268,9 @@ def train(
     names = [str(name) for name in study.samples.attrs["target_names"]]
     if isinstance(model, NetworkModel):
         write_table(Path(output) / "history.tsv", _history_table(fitted))
+    if bands is not None:
+        parts = [fold.partition for fold in fitted if fold.partition is not None]
+        write_table(Path(output) / "partition.tsv", partition_table(parts, bands.name, bands.regions, names))
     write_table(Path(output) / "scores.tsv", score_table(result, names, study.categories))
     description = {
         "architecture": architecture,

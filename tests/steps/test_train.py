@@ -13,6 +13,8 @@ from igc.data.simulated import images, rule
 from igc.errors import DataError, IgcError, ModelError
 from igc.models import describe_model, load_model
 from igc.models.batches import SampleSource
+from igc.models.partition import COLUMNS as PARTITION_COLUMNS
+from igc.roi.sets import from_labels, save_rois
 from igc.steps.train import train
 from igc.store.arrays import store_digest
 from igc.store.samples import open_samples
@@ -181,3 +183,40 @@ def test_samples_without_training_samples_or_with_missing_folds_are_refused(tmp_
     with pytest.raises(IgcError, match="no such folder"):
         train(tmp_path / "nowhere.zarr", settings(kind="linear"), 0, tmp_path / "m", progress=False)
     assert not (tmp_path / "m").exists()
+
+
+@pytest.fixture
+def regions(tmp_path: Path) -> Path:
+    save_rois({"parts": from_labels("parts", np.array([1, 1, 0, 3, 3, 0]))}, tmp_path / "rois.zarr")
+    return tmp_path / "rois.zarr"
+
+
+def test_banded_ridge_writes_what_each_region_explains(tmp_path: Path, regions: Path) -> None:
+    x, y = regression(150)
+    samples = write_samples(tmp_path / "s.zarr", x, y, np.arange(150) // 5 % 3, np.arange(150) // 5)
+    banded = settings(kind="linear", fit="banded", bands="parts", alphas=(1e-2, 1e3, 6))
+    train(samples, banded, 0, tmp_path / "model", progress=False, rois=regions)
+    table = pd.read_csv(tmp_path / "model" / "partition.tsv", sep="\t")
+    assert tuple(table.columns) == PARTITION_COLUMNS
+    assert table.query("target == 'target 1'")[["index", "roi"]].to_numpy().tolist()[-1] == [0, "rest"]
+    assert len(table) == 2 * 3
+    own = scores(tmp_path / "model").query("fold == 'mean' and metric == 'r2'").set_index("target")["value"]
+    np.testing.assert_allclose(table["r2"], own[table["target"]], rtol=1e-5)
+    trained = describe_model(tmp_path / "model")["training"]
+    assert np.shape(trained[0]["penalties"]) == (2, 3)
+    np.testing.assert_allclose(1 / np.sum(1 / np.array(trained[1]["penalties"]), axis=1), trained[1]["alphas"])
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ({"fit": "banded"}, "name an ROI set"),
+        ({"bands": "parts"}, "leave bands out"),
+        ({"fit": "banded", "bands": "lobes"}, "parts"),
+    ],
+)
+def test_bands_that_do_not_fit_are_refused(tmp_path: Path, regions: Path, model: dict[str, str], words: str) -> None:
+    samples = write_samples(tmp_path / "s.zarr", *regression(60), np.arange(60) % 3)
+    with pytest.raises(ModelError, match=words):
+        train(samples, settings(kind="linear", **model), 0, tmp_path / "model", progress=False, rois=regions)
+    assert not (tmp_path / "model").exists()

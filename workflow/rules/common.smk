@@ -48,6 +48,12 @@ def checked(config):
                     f"configuration, studies.{name}.methods.{method}.models: {sorted(unknown)} "
                     f"is not among the models {sorted(study['models'])}"
                 )
+        for model, block in study["models"].items():
+            if block.get("bands") and block["bands"] not in study["rois"]:
+                raise WorkflowError(
+                    f"configuration, studies.{name}.models.{model}.bands: {block['bands']} "
+                    f"is not among the ROI sets {sorted(study['rois'])}"
+                )
         unknown = set(study["yardsticks"]["models"] or []) - set(study["models"])
         if unknown:
             raise WorkflowError(
@@ -87,7 +93,7 @@ SOURCES = {
     "fetch": [*GROUND, "data"],
     "preprocess": [*GROUND, "data"],
     "rois": [*GROUND, "roi"],
-    "train": [*GROUND, "data", "models", "steps/progress.py"],
+    "train": [*GROUND, "data", "models", "roi/sets.py", "steps/progress.py"],
     "samplers": [
         *GROUND,
         "data",
@@ -195,6 +201,12 @@ def mask_files(wildcards):
     """Return the mask images that the ROI sets of a study read."""
     sets = STUDIES[wildcards.study]["rois"].values()
     return [file for block in sets for file in block.get("masks", {}).values()]
+
+
+def bands_file(wildcards):
+    """Return the ROI sets, where a model regularises their regions apart."""
+    bands = STUDIES[wildcards.study]["models"][wildcards.model].get("bands")
+    return [f"results/{wildcards.study}/rois.zarr/zarr.json"] if bands else []
 
 
 def runs(study):

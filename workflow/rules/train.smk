@@ -3,7 +3,8 @@
 
 rule train:
     input:
-        "results/{study}/samples.zarr/zarr.json",
+        samples="results/{study}/samples.zarr/zarr.json",
+        rois=bands_file,
     output:
         weights="results/{study}/models/{model}-seed{seed}/model.safetensors",
         model="results/{study}/models/{model}-seed{seed}/model.json",
@@ -28,10 +29,11 @@ rule train:
     params:
         code=code_digest("train"),
         settings=model_settings,
+        rois=repeated("--rois", "rois"),
         scratch="resources/partials/{study}/models/{model}-seed{seed}",
     message:
         "Training {wildcards.model} (seed {wildcards.seed}) on {wildcards.study}"
     shell:
         "python -m igc train --settings {params.settings:q}"
-        " --samples {input} --seed {wildcards.seed}"
+        " --samples {input.samples} {params.rois} --seed {wildcards.seed}"
         " --scratch {params.scratch} --output {output.model} > {log} 2>&1"
