@@ -16,6 +16,7 @@ LABELS = {"parts": np.array([1, 1, 2, 2, 3, 0]), "half": np.array([1, 1, 1, 0, 0
 RUNS, BLOCKS = np.repeat(np.arange(4), 30), np.repeat(np.arange(24), 5)
 NETWORK = smooth_network(6, 2, seed=2)
 LINEAR = linear_model(np.random.default_rng(1).normal(size=(2, 6)), 0.3)
+CATEGORIES = {"predictive": "categories", "draws": 16}
 METHODS = {
     "zero": (NETWORK, {"baselines": "zero", "points": 31}),
     "mean": (NETWORK, {"baselines": "mean", "points": 31}),
@@ -25,6 +26,8 @@ METHODS = {
     "gradient_x_input": (NETWORK, {"method": "gradient_x_input", "summary": "covariance"}),
     "bsc": (NETWORK, {"method": "bsc", "orders": 4}),
     "expected_gradients": (NETWORK, {"method": "expected_gradients", "summary": "covariance", "points": 4}),
+    "pmi": (NETWORK, {"method": "pmi", "summary": "covariance", **CATEGORIES}),
+    "information_gain": (NETWORK, {"method": "information_gain", "summary": "covariance", **CATEGORIES}),
     "linear_igc": (LINEAR, {"method": "linear_igc"}),
     "naive_correlation": (NETWORK, {"method": "naive_correlation"}),
 }

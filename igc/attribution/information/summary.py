@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,15 +17,25 @@ from igc.attribution.estimate import MapEstimate
 from igc.attribution.gradients import Inputs, Outputs
 from igc.attribution.information.allocation import Goal, allot
 from igc.attribution.information.fills import Fills, Tally
+from igc.attribution.information.predictive import Categories
+from igc.attribution.permuted import NullRequest
 from igc.attribution.problem import Problem, Rows
 from igc.attribution.protocols import Outcome, Work
+from igc.attribution.region_sums import RegionSums, WatchedNull, WithSums, permutes_responses
 from igc.attribution.scores import Scores
 from igc.attribution.summary import SUMMARIES, class_mean
 from igc.errors import DataError, MethodError, explain
 from igc.stats.correlation import leave_one_out
 from igc.stats.moments import Array, Moments
 
-__all__ = ["BlockInformation", "InformationState", "InformationSummary", "information_unit", "own_class"]
+__all__ = [
+    "BlockInformation",
+    "InformationState",
+    "InformationSummary",
+    "InformationWithSums",
+    "information_unit",
+    "own_class",
+]
 
 UNIT_SAMPLES = 32
 """Samples of a unit of work at most: a sample costs as much as a thousand do elsewhere, so that an interruption between
@@ -54,6 +65,11 @@ class BlockInformation:
         """What is drawn, with the number of draws decided."""
         return allot(self.problem, self.fills, self.goal)
 
+    @property
+    def small_units(self) -> Problem:
+        """The problem, cut into small units of work."""
+        return replace(self.problem, block_size=min(self.problem.block_size, UNIT_SAMPLES))
+
     @cached_property
     def projection(self) -> sparse.csr_array:
         """The matrix that makes maps of values of blocks, (component, block)."""
@@ -61,8 +77,7 @@ class BlockInformation:
 
     def settled(self) -> BlockInformation:
         """Return the method with the number of draws decided, to be sent to workers in small units of work."""
-        problem = replace(self.problem, block_size=min(self.problem.block_size, UNIT_SAMPLES))
-        return replace(self, problem=problem, fills=self.allotted, goal=Goal(decided=True))
+        return replace(self, problem=self.small_units, fills=self.allotted, goal=Goal(decided=True))
 
     def maps(self, inputs: Inputs, rows: Rows, responses: npt.ArrayLike) -> tuple[Array, Array, Tally]:
         """Make the maps of samples, as many as fit into a batch of fills.
@@ -152,7 +167,19 @@ class InformationState:
         return cls(moments[0], moments[1], Tally(evaluations, draws))
 
 
-def information_unit(method: BlockInformation, resolved: bool, unit: int) -> InformationState:
+@dataclass(frozen=True)
+class InformationWithSums(WithSums):
+    """The state of the maps, and beside it that of the null."""
+
+    kind: ClassVar[Any] = InformationState
+
+
+def information_unit(
+    method: BlockInformation,
+    resolved: bool,
+    unit: int,
+    watch: Callable[[Rows, Array, Array], None] | None = None,
+) -> InformationState:
     """Compute the moments of the maps over one design block.
 
     Parameters
@@ -163,6 +190,8 @@ def information_unit(method: BlockInformation, resolved: bool, unit: int) -> Inf
         Whether to keep the groups apart.
     unit : int
         The design block.
+    watch : callable, optional
+        Is handed numbers (row,), maps (row, target or 1, component) and predictions (row, target) of every batch.
 
     Returns
     -------
@@ -176,6 +205,8 @@ def information_unit(method: BlockInformation, resolved: bool, unit: int) -> Inf
     total: InformationState | None = None
     for batch in method.fills.batches(len(rows), responses.shape[1]):
         maps, apart, tally = method.maps(tuple(x[batch] for x in inputs), rows[batch], responses[batch])
+        if watch is not None:
+            watch(rows[batch], maps, scalars[batch, :, 1])
         maps, apart = (problem.cells.pool(torch.as_tensor(x)).numpy() for x in (maps, apart))
         groups = problem.groups[rows[batch]] if resolved else None
         parts = [Moments.of(scalars[batch], maps + apart[:, r], np.full(len(maps), r)) for r in range(apart.shape[1])]
@@ -225,6 +256,18 @@ class InformationSummary:
         method = self.method.settled()
         unit = partial(information_unit, method, self.scores.resolved)
         return Work(len(method.problem.block_bounds()), unit, InformationState, "fills")
+
+    def null(self, request: NullRequest) -> WatchedNull | None:
+        """Return the null of the region sums, where the map is the covariance with measured responses.
+
+        The PMI of a value is that of the response itself: its maps are no longer those of permuted responses.
+        """
+        measure = self.method.fills.measure
+        own = measure.name == "pmi" and not isinstance(measure.predictive, Categories)
+        if self.summary != "covariance" or own or not permutes_responses(self.problem):
+            return None
+        sums = RegionSums(self.method.small_units, request)
+        return WatchedNull(self, sums, self.scores, InformationWithSums)
 
     def precision(self, state: InformationState) -> float | None:
         """Return the relative error of the map."""
