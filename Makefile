@@ -1,5 +1,6 @@
 # make run    the default studies, from raw data to results/report.html
 # make test   all checks and tests
+# make browser  the tests of results/explorer.html alone, in a real browser (Chromium or one of its family)
 # make lint   the checks alone
 # make clean  remove what was computed; keeps .venv and downloads
 # Another interpreter: make run PYTHON=python3.12. Fewer cores: make run CORES=4.
@@ -16,17 +17,20 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 GPUS := $(shell nvidia-smi --list-gpus 2>/dev/null | wc -l)
 LIMIT := $(if $(filter-out 0,$(GPUS)),--resources gpu=$(GPUS))
 
-.PHONY: run test lint clean
+.PHONY: run test browser lint clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.run
 	@$(BIN)/snakemake --cores $(CORES) $(LIMIT)
 	@if [ ! -e $(REPORT) ] || [ -n "$$(find results workflow config -newer $(REPORT) -not -path 'results/*/logs*' -print -quit)" ]; \
 	then $(BIN)/snakemake --cores 1 --report $(REPORT); fi
-	@echo "The report: $(REPORT)"
+	@echo "The report: $(REPORT); maps to choose from: results/explorer.html"
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadgroup --cov --cov-report term
+
+browser: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m browser
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

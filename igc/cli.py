@@ -468,6 +468,20 @@ def report(
     step(_folder(samples), roi_store, _folders(attributions), _folders(model), comparison, output)
 
 
+@app.command()
+def explore(
+    attributions: Annotated[list[Path], typer.Argument(help="Attribution stores in the folders of their studies.")],
+    output: Annotated[Path, typer.Option(help="The page to write.")],
+) -> None:
+    """Write one page on which study, model, target and methods are chosen; it needs no network.
+
+    Example: igc explore results/*/attributions/*/*.zarr --output results/explorer.html
+    """
+    from igc.steps.explore import explore as step
+
+    step(_folders(attributions), output)
+
+
 @app.command("config-schema")
 def config_schema(
     output: Annotated[Path | None, typer.Option(help="Write it to this file; default: print it.")] = None,

@@ -21,6 +21,7 @@ VERBS = [
     "attribute",
     "compare",
     "config-schema",
+    "explore",
     "fetch",
     "fit-sampler",
     "merge",

@@ -23,12 +23,12 @@ from igc.report.style import DIVERGING, INK
 from igc.store.arrays import read_values
 from igc.store.atomic import replacing
 
-__all__ = ["FADE", "Geometry", "MosaicPainter", "SlicePainter", "strongest_slices", "write_volume"]
+__all__ = ["AIR", "FADE", "Geometry", "MosaicPainter", "SlicePainter", "strongest_slices", "write_volume"]
 
 FADE = 0.25
 """Share of the colour limit below which a map fades into the background, so that anatomy stays visible."""
 
-_AIR = 0.2
+AIR = 0.2
 """Share of the brightest background below which a voxel is taken as outside the head and left white."""
 
 Floats = npt.NDArray[np.float64]
@@ -83,7 +83,7 @@ class Geometry:
         """Return the canonical box around all voxels and the visible background."""
         background, _ = self.canonical(self.background)
         inside, _ = self.canonical(self.embed(np.ones(len(self.voxel_index))))
-        filled = np.argwhere((inside > 0) | (background > _AIR * float(np.quantile(background, 0.99)) + 1e-12))
+        filled = np.argwhere((inside > 0) | (background > AIR * float(np.quantile(background, 0.99)) + 1e-12))
         low, high = filled.min(axis=0), filled.max(axis=0) + 1
         return (slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1])), slice(int(low[2]), int(high[2])))
 
@@ -185,7 +185,7 @@ class SlicePainter:
         shades = self.cut(volume)
         self._top = float(np.quantile(volume, 0.99)) or 1.0
         inside = self.cut(geometry.canonical(geometry.embed(np.ones(len(geometry.voxel_index))))[0])
-        self._background = np.ma.masked_where((shades < _AIR * self._top) & (inside == 0), shades)
+        self._background = np.ma.masked_where((shades < AIR * self._top) & (inside == 0), shades)
         self.extent = (low[0], high[0], low[1], high[1])
         self.millimetres = float(affine[axis, 3] + steps[axis] * index)
         self.width = width

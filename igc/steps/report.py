@@ -13,7 +13,6 @@ import xarray as xr
 
 from igc.comparison.agreement import map_agreement
 from igc.comparison.closure import closure_table, runtime_row
-from igc.errors import ConfigError, DataError, MissingFileError, ShapeError, explain
 from igc.report.agreement import agreement_figure, diagnostics_figure
 from igc.report.curves import curve_figure
 from igc.report.maps import maps_igc, maps_methods, painters
@@ -25,10 +24,10 @@ from igc.report.taylor import taylor_figure
 from igc.report.volumes import Geometry, write_volume
 from igc.report.yardsticks import curves_figure, yardstick_figure
 from igc.roi.sets import RoiSet, open_rois
-from igc.store.arrays import read_values, store_path
+from igc.steps.shown import open_results, read_table
+from igc.store.arrays import read_values
 from igc.store.atomic import write_text
 from igc.store.outputs import check_folder
-from igc.store.results import open_result
 from igc.store.samples import open_samples
 
 __all__ = ["FIGURES", "report"]
@@ -39,54 +38,6 @@ FIGURES = (
 )
 """Names of the figures of every study, whatever its data."""
 
-_COLUMNS = {
-    "scores.tsv": {"fold", "target", "metric", "value"},
-    "history.tsv": {"fold", "epoch", "train_loss", "validation_loss"},
-    "agreement.tsv": {"model_a", "method_a", "model_b", "method_b", "target", "compared", "pearson", "spearman"},
-    "closure.tsv": {"model", "method", "target", "gap", "gap_se"},
-    "runtime.tsv": {"model", "method", "seconds", "evaluations_per_sample"},
-    "yardsticks.tsv": {"model", "method", "yardstick", "reference", "better", "value", "se"},
-    "yardstick_curves.tsv": {"model", "method", "curve", "reference", "x", "value", "se"},
-    "recovery.tsv": {"model", "method", "target", "pearson"},
-}
-
-
-def _open_results(paths: Sequence[Path], samples: xr.Dataset) -> dict[tuple[str, str], xr.Dataset]:
-    """Open results by the names of their folder and file, and check that they belong to the samples."""
-    if not paths:
-        raise ConfigError(explain("attributions", "none", "at least one result", "name the results to draw"))
-    results = {}
-    shape, targets = samples["inputs"].shape[1:], samples["target"].values.tolist()
-    for path in paths:
-        folder, result = store_path(path), open_result(path)
-        if "attribution" not in result:
-            raise DataError(explain(path, "maps of several inputs", "one map a target", "draw them input by input"))
-        if result["attribution"].shape[1:] != shape:
-            seen = f"maps of shape {result['attribution'].shape[1:]}"
-            raise ShapeError(explain(path, seen, f"{shape}, as the samples", "draw results of one study"))
-        # maps of some targets would be put under the names of others, so all results must have the same
-        if result["target"].values.tolist() != targets:
-            seen = f"{result.sizes['target']} targets"
-            raise DataError(explain(path, seen, f"the {len(targets)} of the samples", "run `igc attribute` again"))
-        results[folder.absolute().parent.name, folder.stem] = result
-    return results
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    """Read a table of this project and check its columns."""
-    if not path.is_file():
-        raise MissingFileError(explain(path, "no such file", "a table", "run the step that makes it"))
-    text = dict.fromkeys(("fold", "target", "model", "method", "model_a", "method_a", "model_b", "method_b"), str)
-    try:
-        table = pd.read_csv(path, sep="\t", na_values=["n/a"], keep_default_na=False, dtype=text)
-    except ValueError as error:
-        seen = f"an unreadable table ({error})"
-        raise DataError(explain(path, seen, "a table", "run the step that makes it again")) from error
-    missing = sorted(_COLUMNS[path.name] - set(table.columns))
-    if missing:
-        raise DataError(explain(path, f"no column {missing[0]!r}", "all columns", "run the step that makes it again"))
-    return table
-
 
 def _comparison(folder: Path | None, results: Results) -> dict[str, pd.DataFrame]:
     """Read the tables of the comparison, or make the ones that figures need."""
@@ -94,7 +45,7 @@ def _comparison(folder: Path | None, results: Results) -> dict[str, pd.DataFrame
         found = ["agreement", "closure", "runtime"]
         optional = ("recovery", "yardsticks", "yardstick_curves")
         found += [name for name in optional if (folder / f"{name}.tsv").is_file()]
-        return {name: _read_table(folder / f"{name}.tsv") for name in found}
+        return {name: read_table(folder / f"{name}.tsv") for name in found}
     pairs = [
         map_agreement(results[a], results[b]).assign(model_a=a[0], method_a=a[1], model_b=b[0], method_b=b[1])
         for a, b in combinations(results, 2)
@@ -191,12 +142,12 @@ def report(
     """
     check_folder(output)
     dataset = open_samples(samples)
-    results = _open_results(attributions, dataset)
+    results = open_results(attributions, dataset)
     sets = {} if rois is None else open_rois(rois)
     folders = {folder.absolute().name: folder for folder in models}
-    scores = {name: _read_table(folder / "scores.tsv") for name, folder in folders.items()}
+    scores = {name: read_table(folder / "scores.tsv") for name, folder in folders.items()}
     trained = {name: folder for name, folder in folders.items() if (folder / "history.tsv").is_file()}
-    histories = {name: _read_table(folder / "history.tsv") for name, folder in trained.items()}
+    histories = {name: read_table(folder / "history.tsv") for name, folder in trained.items()}
     order = list(folders)
     ranked = sorted(results, key=lambda key: order.index(key[0]) if key[0] in order else len(order))
     results = {key: results[key] for key in ranked}

@@ -81,12 +81,12 @@ wildcard_constraints:
 # --- sources -----------------------------------------------------------------
 
 # What each step may import, as the layers of the package allow; a test compares this with the real imports.
-VERBS = "fetch preprocess rois train samplers attribute merge aggregate yardsticks compare report methods"
+VERBS = "fetch preprocess rois train samplers attribute merge aggregate yardsticks compare report explore methods"
 # modules of the steps that are no step themselves: parts of the attribution
 PARTS = [
     f"steps/{file.name}"
     for file in sorted((ROOT / "igc" / "steps").glob("*.py"))
-    if file.stem not in VERBS.split()
+    if file.stem not in {*VERBS.split(), "shown"}
 ]
 GROUND = ["errors.py", "parsing.py", "config.py", "seeding.py", "stats", "store"]
 SOURCES = {
@@ -116,7 +116,15 @@ SOURCES = {
     ],
     "compare": [*GROUND, "data", "comparison"],
     # names of the yardsticks and the weights of Taylor terms
-    "report": [*GROUND, "attribution", "roi", "comparison", "report"],
+    "report": [
+        *GROUND,
+        "attribution",
+        "roi",
+        "comparison",
+        "report",
+        "steps/shown.py",
+    ],
+    "explore": [*GROUND, "roi", "comparison", "report", "steps/shown.py"],
 }
 
 
@@ -241,6 +249,17 @@ def attributions(wildcards):
         for model, seed in runs(wildcards.study)
         for method in STUDIES[wildcards.study]["methods"]
         if applies(wildcards.study, method, model)
+    ]
+
+
+def all_attributions(wildcards):
+    """Return the attribution stores of all studies."""
+    return [
+        f"results/{study}/attributions/{model}-seed{seed}/{method}.zarr/zarr.json"
+        for study in STUDIES
+        for model, seed in runs(study)
+        for method in STUDIES[study]["methods"]
+        if applies(study, method, model)
     ]
 
 
