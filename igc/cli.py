@@ -482,6 +482,20 @@ def explore(
     step(_folders(attributions), output)
 
 
+@app.command()
+def summarize(
+    comparisons: Annotated[list[Path], typer.Argument(help="Folders of tables that `igc compare` wrote.")],
+    output: OutputFolder,
+) -> None:
+    """Put every metric of every method of some studies into one table, and draw which methods come out ahead.
+
+    Example: igc summarize results/*/comparison --output results
+    """
+    from igc.steps.summarize import summarize as step
+
+    step(comparisons, output)
+
+
 @app.command("config-schema")
 def config_schema(
     output: Annotated[Path | None, typer.Option(help="Write it to this file; default: print it.")] = None,

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from igc.comparison.criteria import ROI_YARDSTICKS, YARDSTICKS
+from igc.errors import DataError, MissingFileError, explain
 
-__all__ = ["METRICS", "SUMMARY_COLUMNS", "split_model", "summary_table"]
+__all__ = ["METRICS", "SUMMARY_COLUMNS", "read_summary", "split_model", "summary_table"]
 
 SUMMARY_COLUMNS = (
     *("study", "model", "seed", "method", "roi_set", "metric", "reference", "value", "se", "n", "better"),
@@ -86,6 +88,27 @@ def summary_table(tables: Mapping[str, pd.DataFrame], study: str) -> pd.DataFram
     joined["seed"] = pd.array([seed for _, seed in names], dtype="Int64")
     joined = joined.astype({"value": np.float64, "se": np.float64, "n": np.int64})
     return joined.reindex(columns=list(SUMMARY_COLUMNS)).reset_index(drop=True)
+
+
+def read_summary(path: Path) -> pd.DataFrame:
+    """Read the table of :func:`summary_table` from its file of tab-separated values.
+
+    Raises
+    ------
+    MissingFileError, DataError
+        If there is no such file, or it is another table.
+    """
+    if not path.is_file():
+        raise MissingFileError(explain(path, "no such file", "a summary", "make it with `igc compare`"))
+    kinds: dict[str, Any] = dict.fromkeys(("study", "model", "method", "roi_set", "metric", "reference", "better"), str)
+    try:
+        table = pd.read_csv(path, sep="\t", na_values=["n/a"], keep_default_na=False, dtype=kinds | {"seed": "Int64"})
+    except ValueError as error:
+        raise DataError(explain(path, f"an unreadable table ({error})", "a summary", "run `igc compare`")) from error
+    if tuple(table.columns) != SUMMARY_COLUMNS:
+        remedy = "run `igc compare` again"
+        raise DataError(explain(path, f"columns {', '.join(table.columns[:5])}", "those of a summary", remedy))
+    return table
 
 
 def _means(table: pd.DataFrame, column: str, metric: str, keys: Sequence[str] = ()) -> pd.DataFrame:

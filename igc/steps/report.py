@@ -13,6 +13,7 @@ import xarray as xr
 
 from igc.comparison.agreement import map_agreement
 from igc.comparison.closure import closure_table, runtime_row
+from igc.comparison.summary import read_summary
 from igc.report.agreement import agreement_figure, diagnostics_figure
 from igc.report.curves import curve_figure
 from igc.report.maps import maps_igc, maps_methods, painters
@@ -21,6 +22,7 @@ from igc.report.scores import score_figure
 from igc.report.selection import Results
 from igc.report.style import Draw, save_figure
 from igc.report.taylor import taylor_figure
+from igc.report.verdict import verdict_figure
 from igc.report.volumes import Geometry, write_volume
 from igc.report.yardsticks import curves_figure, yardstick_figure
 from igc.roi.sets import RoiSet, open_rois
@@ -34,7 +36,7 @@ __all__ = ["FIGURES", "report"]
 
 FIGURES = (
     *("maps_igc.png", "maps_methods.png", "rois.png", "scores.png", "learning_curves.png", "agreement.png"),
-    *("diagnostics.png", "yardsticks.png", "yardstick_curves.png", "taylor.png"),
+    *("diagnostics.png", "yardsticks.png", "yardstick_curves.png", "taylor.png", "verdict.png"),
 )
 """Names of the figures of every study, whatever its data."""
 
@@ -86,6 +88,7 @@ def _figures(
             tables.get("yardstick_curves", pd.DataFrame()), title, categories is not None
         ),
         "taylor.png": lambda: taylor_figure(results, rois, title),
+        "verdict.png": lambda: verdict_figure(tables.get("summary", pd.DataFrame()), title),
     }
 
 
@@ -152,6 +155,8 @@ def report(
     ranked = sorted(results, key=lambda key: order.index(key[0]) if key[0] in order else len(order))
     results = {key: results[key] for key in ranked}
     compared = _comparison(comparison, results)
+    if comparison is not None and (comparison / "summary.tsv").is_file():
+        compared["summary"] = read_summary(comparison / "summary.tsv")
     for name, draw in _figures(dataset, sets, results, scores, histories, compared).items():
         save_figure(draw(), output / "figures" / name)
     if dataset.attrs.get("kind") == "volume":

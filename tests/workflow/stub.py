@@ -6,7 +6,7 @@ from pathlib import Path
 
 PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYPgPAAEEAQB9ssjfAAAAAElFTkSuQmCC")
 FIGURES = ["maps_igc", "maps_methods", "rois", "scores", "learning_curves", "agreement", "diagnostics"]
-FIGURES += ["taylor", "yardsticks", "yardstick_curves"]
+FIGURES += ["taylor", "yardsticks", "yardstick_curves", "verdict"]
 
 
 def write(path: Path, content: bytes = b"name\tvalue\na\t1\n") -> None:
@@ -24,6 +24,10 @@ def main(verb: str, arguments: list[str]) -> None:
             write(output / store.parent.name / f"{store.stem}.tsv")
     elif verb == "yardsticks":
         write(output / "model.tsv")
+    elif verb == "summarize":
+        for name in ("summary.tsv", "summary.parquet"):
+            write(output / name)
+        write(output / "verdict.png", PIXEL)
     elif verb == "compare":
         write(output / "agreement.tsv")
     elif verb == "report":

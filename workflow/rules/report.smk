@@ -79,6 +79,13 @@ rule report:
             subcategory="figures",
             labels={"figure": "Taylor decomposition"},
         ),
+        verdict=report(
+            "results/{study}/figures/verdict.png",
+            caption="../report/verdict.rst",
+            category="{study}",
+            subcategory="figures",
+            labels={"figure": "which method to trust"},
+        ),
     log:
         "results/{study}/logs/report.log",
     benchmark:
