@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -55,6 +55,15 @@ class SampleSource(Protocol):
 
     def read_responses(self, rows: Rows) -> npt.NDArray[Any]:
         """Return the responses (row, target) of some samples, without reading their inputs."""
+        ...
+
+
+@runtime_checkable
+class ExpectingSource(Protocol):
+    """Samples that can be read ahead."""
+
+    def expect(self, rows: Rows) -> None:
+        """Begin to read samples that will be asked for next."""
         ...
 
 
@@ -125,9 +134,23 @@ class Problem:
         inputs, responses = self.source.read(rows)
         return self.on_device(inputs), np.asarray(responses, dtype=np.float64)
 
+    def expect(self, rows: Rows) -> None:
+        """Announce the samples that will be loaded next, to a source that can read them in the background."""
+        if isinstance(self.source, ExpectingSource) and len(self.stripes(len(rows))) == 1:
+            self.source.expect(rows)
+
+    def expect_block(self, block: int) -> None:
+        """Announce the samples of a design block, if there is such a block."""
+        bounds = self.block_bounds()
+        if block < len(bounds):
+            self.expect(np.arange(*bounds[block]))
+
     def on_device(self, inputs: tuple[npt.NDArray[Any], ...]) -> Inputs:
         """Put arrays on the device, in the precision of the model."""
-        return tuple(torch.as_tensor(np.ascontiguousarray(x)).to(self.device, self.dtype) for x in inputs)
+        plain = [torch.as_tensor(np.ascontiguousarray(x)) for x in inputs]
+        if self.device.type == "cuda":  # from pinned memory a copy does not wait for the work before it
+            return tuple(x.pin_memory().to(self.device, self.dtype, non_blocking=True) for x in plain)
+        return tuple(x.to(self.device, self.dtype) for x in plain)
 
     def batches(self, n: int) -> list[slice]:
         """Cut n items into micro-batches on the fixed grid."""

@@ -122,14 +122,16 @@ def score_unit(problem: Problem, maps: bool, resolved: bool, unit: int) -> Score
     start, stop = problem.block_bounds()[unit]
     rows = np.arange(start, stop)
     stripes = problem.stripes(len(rows))
-    total = _score_rows(problem, maps, resolved, rows[stripes[0]])
+    total = _score_rows(problem, maps, resolved, rows[stripes[0]], unit + 1)
     for stripe in stripes[1:]:
         total = total.merge(_score_rows(problem, maps, resolved, rows[stripe]))
     return total
 
 
-def _score_rows(problem: Problem, maps: bool, resolved: bool, rows: Rows) -> Scores:
+def _score_rows(problem: Problem, maps: bool, resolved: bool, rows: Rows, following: int | None = None) -> Scores:
     inputs, responses = problem.load(rows)
+    if following is not None:
+        problem.expect_block(following)
     scalars = np.stack([responses, problem.predict(inputs)], axis=2)
     flat = np.concatenate([x.reshape(len(x), -1).double().cpu().numpy() for x in inputs], axis=1)[:, None, :]
     none = flat[..., :0]

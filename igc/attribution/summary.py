@@ -105,6 +105,7 @@ def summary_unit(
     total: Moments | None = None
     for stripe in problem.stripes(len(rows)):
         inputs, responses = problem.load(rows[stripe])
+        problem.expect_block(unit + 1)
         scalars = np.stack([responses, problem.predict(inputs)], axis=2)
         for batch in problem.batches(len(inputs[0])):
             here = rows[stripe][batch]

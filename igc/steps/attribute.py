@@ -32,6 +32,7 @@ from igc.steps.matching import check_match
 from igc.steps.nulls import BLOCK, NullSettings, plan_null
 from igc.steps.pooling import Pool, make_layout
 from igc.steps.progress import Reporter
+from igc.steps.read_ahead import ReadAhead
 from igc.steps.request import write_request
 from igc.steps.sampling import check_sampler, usable_model, with_sampler
 from igc.steps.solving import (
@@ -412,8 +413,9 @@ def _stored_problem(
 ) -> Problem:
     stored = StoredModel(str(model), fold, str(device))
     groups = group_blocks(dataset["group"].values[source.rows], source.n_samples)
+    samples = source if source.held else ReadAhead(source)
     problem = Problem(
-        Outputs(stored, settings.output), source, groups, device, seed=seed, batch_size=settings.batch_size
+        Outputs(stored, settings.output), samples, groups, device, seed=seed, batch_size=settings.batch_size
     )
     return replace(problem, dtype=input_dtype(stored.module, problem))
 

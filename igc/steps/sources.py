@@ -71,10 +71,16 @@ class StoreSource:
         """Shape of the input of one sample."""
         return (_opened(self.path)["inputs"].shape[1:],)
 
+    @property
+    def held(self) -> bool:
+        """Whether all samples are so small that they are kept in memory once they were read."""
+        inputs = _opened(self.path)["inputs"]
+        return bool(inputs.nbytes * len(self.rows) <= CACHE_BYTES * len(inputs))
+
     def read(self, rows: Rows) -> tuple[tuple[npt.NDArray[Any], ...], npt.NDArray[Any]]:
         """Return inputs (row, ...) and responses (row, target); small stores are kept in memory."""
         opened = _opened(self.path)
-        if not self._held and opened["inputs"].nbytes * len(self.rows) <= CACHE_BYTES * opened.sizes["sample"]:
+        if not self._held and self.held:
             self._held["inputs"] = _rows(opened["inputs"], self.rows)
             self._held["responses"] = _rows(opened["responses"], self.rows)
         if self._held:
