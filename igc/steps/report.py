@@ -17,6 +17,7 @@ from igc.comparison.summary import read_summary
 from igc.report.agreement import agreement_figure, diagnostics_figure
 from igc.report.curves import curve_figure
 from igc.report.maps import maps_igc, maps_methods, painters
+from igc.report.partition import partition_figure
 from igc.report.regions import roi_figure
 from igc.report.scores import score_figure
 from igc.report.selection import Results
@@ -37,6 +38,7 @@ __all__ = ["FIGURES", "report"]
 FIGURES = (
     *("maps_igc.png", "maps_methods.png", "rois.png", "scores.png", "learning_curves.png", "agreement.png"),
     *("diagnostics.png", "yardsticks.png", "yardstick_curves.png", "taylor.png", "verdict.png"),
+    "linear_partition.png",
 )
 """Names of the figures of every study, whatever its data."""
 
@@ -45,7 +47,7 @@ def _comparison(folder: Path | None, results: Results) -> dict[str, pd.DataFrame
     """Read the tables of the comparison, or make the ones that figures need."""
     if folder is not None:
         found = ["agreement", "closure", "runtime"]
-        optional = ("recovery", "yardsticks", "yardstick_curves")
+        optional = ("recovery", "linear_partition", "yardsticks", "yardstick_curves")
         found += [name for name in optional if (folder / f"{name}.tsv").is_file()]
         return {name: read_table(folder / f"{name}.tsv") for name in found}
     pairs = [
@@ -88,6 +90,7 @@ def _figures(
             tables.get("yardstick_curves", pd.DataFrame()), title, categories is not None
         ),
         "taylor.png": lambda: taylor_figure(results, rois, title),
+        "linear_partition.png": lambda: partition_figure(tables.get("linear_partition", pd.DataFrame()), title),
         "verdict.png": lambda: verdict_figure(tables.get("summary", pd.DataFrame()), title),
     }
 
