@@ -48,6 +48,7 @@ SECTIONS = {
     "An atlas": config.AtlasFiles,
     "Data, `kind: arrays`": config.ArraysData,
     "Data, `kind: haxby`": config.HaxbyData,
+    "Data, `kind: nsd`": config.NsdData,
     "Data, `kind: mnist`": config.MnistData,
     "Data, `kind: simulated`": config.SimulatedData,
     "The split": config.Split,
