@@ -197,6 +197,10 @@ def raw_files(wildcards):
     data = STUDIES[wildcards.study]["data"]
     if data.get("source") == "download":
         return [f"resources/fetched/{wildcards.study}"]
+    if data["kind"] == "nsd":
+        folder = f"nsddata_betas/ppdata/subj{data['subject']:02d}/{data['space']}"
+        found = Path(data["folder"]).glob(f"{folder}/*/*betas_session*")
+        return sorted(str(file) for file in found)
     files = [data.get(key) for key in ("mask", "targets", "inputs", "responses")]
     files += [data.get(key) for key in ("groups", "test")]
     files += [*(data.get("images") or []), *(data.get("events") or [])]
