@@ -24,6 +24,7 @@ from igc.report.selection import Results
 from igc.report.style import Draw, save_figure
 from igc.report.taylor import taylor_figure
 from igc.report.verdict import verdict_figure
+from igc.report.viewers import viewer_pages
 from igc.report.volumes import Geometry, write_volume
 from igc.report.yardsticks import curves_figure, yardstick_figure
 from igc.roi.sets import RoiSet, open_rois
@@ -137,7 +138,8 @@ def report(
         Folder of the comparison's tables; without it, what figures need is computed here.
     output : Path
         Folder of the study: :data:`FIGURES` are written to ``figures`` in it, and for samples of kind "volume" one
-        4-D NIfTI file a result to ``maps/<model>/<method>.nii.gz``, with one volume a target.
+        4-D NIfTI file a result to ``maps/<model>/<method>.nii.gz``, with one volume a target; where these have more
+        than one slice, also a page in three planes, ``viewer/<model>/<method>.html``, for the best predicted target.
 
     Raises
     ------
@@ -164,3 +166,5 @@ def report(
         save_figure(draw(), output / "figures" / name)
     if dataset.attrs.get("kind") == "volume":
         _write_volumes(dataset, results, output / "maps")
+        for (model, method), page in viewer_pages(dataset, results).items():
+            write_text(output / "viewer" / model / f"{method}.html", page)
