@@ -88,7 +88,8 @@ PARTS = [
     for file in sorted((ROOT / "igc" / "steps").glob("*.py"))
     if file.stem not in {*VERBS.split(), "shown"}
 ]
-GROUND = ["errors.py", "parsing.py", "config.py", "seeding.py", "stats", "store"]
+SETTINGS = ["block.py", "config.py", "config_nsd.py"]
+GROUND = [*SETTINGS, "errors.py", "parsing.py", "seeding.py", "stats", "store"]
 SOURCES = {
     "fetch": [*GROUND, "data"],
     "preprocess": [*GROUND, "data"],
