@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from igc.cli_nsd import make_nsd
 from igc.errors import ConfigError, IgcError, explain
 
 __all__ = ["app", "main"]
@@ -512,6 +513,9 @@ def config_schema(
     from igc.store.atomic import write_text
 
     write_text(output, json_schema())
+
+
+app.command("make-nsd")(make_nsd)
 
 
 def main() -> None:

@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from igc.block import Block, Name
+from igc.config_nsd import NsdData
 from igc.errors import MissingFileError, explain
 from igc.parsing import parse, read_text, read_yaml
 
@@ -30,6 +32,7 @@ __all__ = [
     "ModelSettings",
     "NetworkModel",
     "NiftiData",
+    "NsdData",
     "RoiSource",
     "SamplerSettings",
     "SimulatedData",
@@ -42,17 +45,10 @@ __all__ = [
     "parse_block",
 ]
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", description="lower-case letters, digits and underscores")]
 T = TypeVar("T")
 
 PLAIN_SAMPLERS = ("zero", "mean", "marginal", "neighbours", "gaussian")
 """Samplers that a method may name without an entry under ``samplers``."""
-
-
-class Block(BaseModel):
-    """A mapping of the configuration in which unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 # --- data ---------------------------------------------------------------------------------------------------------
@@ -168,7 +164,9 @@ class ArraysData(Block):
     )
 
 
-DataSource = Annotated[MnistData | SimulatedData | HaxbyData | NiftiData | ArraysData, Field(discriminator="kind")]
+DataSource = Annotated[
+    MnistData | SimulatedData | HaxbyData | NiftiData | ArraysData | NsdData, Field(discriminator="kind")
+]
 
 
 class Split(Block):
@@ -403,6 +401,8 @@ class Study(Block):
         for model in self.yardsticks.models or []:
             if model not in self.models:
                 raise ValueError(f"yardsticks.models names {model!r}, but the models are {sorted(self.models)}")
+        if isinstance(self.data, NsdData) and self.data.standardize == "train" and self.split.folds != "given":
+            raise ValueError("data.standardize 'train' needs split.folds 'given': other folds have other training sets")
         known = getattr(self.data, "atlases", {})
         for key, rois in self.rois.items():
             if isinstance(rois, AtlasRois) and rois.atlas not in known:

@@ -24,6 +24,7 @@ from igc.comparison.agreement import MEASURES
 from igc.comparison.criteria import COLUMNS as YARDSTICK_COLUMNS
 from igc.comparison.criteria import CURVE_COLUMNS, YARDSTICKS
 from igc.comparison.linear import COLUMNS as LINEAR_COLUMNS
+from igc.comparison.partition import COLUMNS as PARTITION_COLUMNS
 from igc.comparison.sizes import SIZE_COLUMNS
 from igc.comparison.summary import METRICS, SUMMARY_COLUMNS
 from igc.models import ARCHITECTURES, build_architecture
@@ -48,6 +49,7 @@ SECTIONS = {
     "An atlas": config.AtlasFiles,
     "Data, `kind: arrays`": config.ArraysData,
     "Data, `kind: haxby`": config.HaxbyData,
+    "Data, `kind: nsd`": config.NsdData,
     "Data, `kind: mnist`": config.MnistData,
     "Data, `kind: simulated`": config.SimulatedData,
     "The split": config.Split,
@@ -179,13 +181,23 @@ def test_every_method_and_its_options_are_described() -> None:
     [
         ROI_COLUMNS,
         LINEAR_COLUMNS,
+        PARTITION_COLUMNS,
         MEASURES,
         [*YARDSTICK_COLUMNS, *CURVE_COLUMNS, *YARDSTICKS],
         SIZE_COLUMNS,
         [*SUMMARY_COLUMNS, *METRICS],
         [name.removesuffix(".png") for name in FIGURES],
     ],
-    ids=["ROI table", "deep against linear", "agreement", "yardsticks", "sizes", "summary", "figures"],
+    ids=[
+        "ROI table",
+        "deep against linear",
+        "linear partition",
+        "agreement",
+        "yardsticks",
+        "sizes",
+        "summary",
+        "figures",
+    ],
 )
 def test_every_column_and_figure_is_described(names: list[str]) -> None:
     assert [name for name in names if f"`{name}`" not in section("What comes out")] == []

@@ -14,6 +14,7 @@ from igc.data.arrays import open_arrays
 from igc.data.haxby import open_haxby
 from igc.data.mnist import open_mnist
 from igc.data.nifti import open_nifti
+from igc.data.nsd.source import open_nsd
 from igc.data.simulated import open_simulated
 from igc.data.simulated_voxels import open_simulated_voxels
 from igc.data.source import FloatArray, IntArray, Source
@@ -30,6 +31,7 @@ OPENERS: dict[str, Callable[[Any, int], AbstractContextManager[Source]]] = {
     "haxby": open_haxby,
     "mnist": open_mnist,
     "nifti": open_nifti,
+    "nsd": open_nsd,
     "simulated": open_simulated,
 }
 """For each ``kind`` of the configuration, what opens it: (settings, seed) -> context manager of a Source."""

@@ -7,6 +7,7 @@ normal priors; Dupré la Tour et al. (2022), Feature-space selection with banded
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ from sklearn.model_selection import PredefinedSplit
 from igc.models.ridge import numpy_backend
 from igc.seeding import integer_seed
 
-__all__ = ["DRAWS", "BandedFit", "BandedRidge", "search_penalties"]
+__all__ = ["DRAWS", "BandedFit", "BandedRidge", "penalties_of_some", "search_penalties"]
 
 Array = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -154,6 +155,36 @@ class BandedRidge:
             weights[target, columns] = self._solve(target, columns, row[self._bands[columns]])
         return BandedFit(weights, self._centre - weights @ self._mean, strengths)
 
+    def even(self, alphas: Array, keep: npt.ArrayLike) -> Array:
+        """Return the weights with the same strength for all bands that are kept, (alpha, target, component).
+
+        Parameters
+        ----------
+        alphas : array (alpha,)
+            Strengths.
+        keep : array of int (band,)
+            Bands that are used.
+
+        Returns
+        -------
+        array (alpha, target, component)
+        """
+        columns = np.flatnonzero(np.isin(self._bands, keep))
+        weights = np.zeros((len(alphas), self._y.shape[1], len(self._bands)))
+        x = self._x[:, columns]
+        dual = self._xx is None
+        values, vectors = np.linalg.eigh(x @ x.T if self._xx is None else self._xx[np.ix_(columns, columns)])
+        rotated = vectors.T @ (self._y if dual else self._xy[columns])
+        for i, alpha in enumerate(alphas):
+            solved = vectors @ (rotated / (np.maximum(values, 0.0) + alpha)[:, np.newaxis])
+            weights[i][:, columns] = (x.T @ solved if dual else solved).T
+        return weights
+
+    def errors(self, weights: Array, x: Array, y: Array) -> Array:
+        """Return mean squared errors of weights (..., target, component) in other samples, (..., target)."""
+        predicted = np.einsum("...tc,nc->...nt", weights, x - self._mean) + self._centre
+        return np.asarray(np.mean((y - predicted) ** 2, axis=-2))
+
     def structure(self, weights: Array) -> tuple[Array, Array]:
         """Return standardised weights and patterns, both (target, component).
 
@@ -177,3 +208,38 @@ class BandedRidge:
         patterns = np.divide(covariance, scale, out=np.zeros_like(covariance), where=scale > 0)
         safe = np.where(spread > 0, spread, np.inf)
         return np.asarray(weights * deviation / safe[:, np.newaxis]), np.asarray(patterns)
+
+
+def penalties_of_some(
+    x: Array, y: Array, bands: Rows, inner: Rows, alphas: npt.ArrayLike, penalties: Array, keeps: Sequence[Rows]
+) -> list[Array]:
+    """Choose strengths anew where only some bands are used.
+
+    A band that the full model hardly used, because another says the same, must be free to stand in for that one. So
+    the strengths of the full model compete with even ones, of the best size, in cross-validation.
+
+    Parameters
+    ----------
+    x, y, bands, inner, alphas
+        As for :func:`search_penalties`.
+    penalties : array (target, band)
+        Strengths of the full model.
+    keeps : sequence of array of int (band,)
+        Bands of each model.
+
+    Returns
+    -------
+    list of array (target, band)
+        Strengths for each of ``keeps``.
+    """
+    grid = np.asarray(alphas, dtype=np.float64)
+    sums = [np.zeros((len(grid) + 1, y.shape[1])) for _ in keeps]
+    for fold in np.unique(inner):
+        train, test = inner != fold, inner == fold
+        ridge = BandedRidge(x[train], y[train], bands)
+        for total, keep in zip(sums, keeps, strict=True):
+            weights = np.concatenate([ridge.fit(penalties, keep).weights[np.newaxis], ridge.even(grid, keep)])
+            total += ridge.errors(weights, x[test], y[test])
+    best = [total.argmin(axis=0) for total in sums]
+    even = np.append(np.nan, grid)
+    return [np.where((i == 0)[:, np.newaxis], penalties, even[i][:, np.newaxis]) for i in best]

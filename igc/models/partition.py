@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from igc.models.banded import BandedRidge
+from igc.models.banded import BandedRidge, penalties_of_some
 from igc.stats.correlation import jackknife_error
 
 __all__ = ["COLUMNS", "FoldPartition", "partition_fold", "partition_table"]
@@ -77,7 +77,13 @@ def _root_mean_square(values: Array, bands: Rows, n_bands: int) -> Array:
 
 
 def partition_fold(
-    train: tuple[Array, Array], test: tuple[Array, Array], groups: Rows, bands: Rows, penalties: Array
+    train: tuple[Array, Array],
+    test: tuple[Array, Array],
+    groups: Rows,
+    bands: Rows,
+    penalties: Array,
+    inner: Rows,
+    alphas: Array,
 ) -> FoldPartition:
     """Fit with all bands, with each alone and without each, and score held-out samples.
 
@@ -90,7 +96,12 @@ def partition_fold(
     bands : array of int (component,)
         Band of each component, from 0 without gaps.
     penalties : array (target, band)
-        Strengths of regularisation; they stay as they are where bands are left out.
+        Strengths of regularisation of the full model; where bands are left out, see
+        :func:`igc.models.banded.penalties_of_some`.
+    inner : array of int (sample,)
+        Inner fold of each training sample, from 0.
+    alphas : array (alpha,)
+        Strengths on offer.
 
     Returns
     -------
@@ -98,21 +109,22 @@ def partition_fold(
     """
     ridge, n_bands = BandedRidge(*train, bands), penalties.shape[1]
     every = np.arange(n_bands)
-    variants = [every, *(every[[b]] for b in every), *(np.delete(every, b) for b in every)]
+    parts = [*(every[[b]] for b in every), *(np.delete(every, b) for b in every)]
+    strengths = [penalties, *penalties_of_some(*train, bands, inner, alphas, penalties, parts)]
     x, y = test
-    errors = np.empty((len(variants), *y.shape))
-    for i, keep in enumerate(variants):
-        fit = ridge.fit(penalties, keep)
+    errors = np.empty((len(strengths), *y.shape))
+    for i, keep in enumerate([every, *parts]):
+        fit = ridge.fit(strengths[i], keep)
         errors[i] = (y - x @ fit.weights.T - fit.bias) ** 2
     blocks = _blocks(groups)
     # without its only block a fold has no sample: its error is not known then
     left_out = [blocks != block for block in range(int(blocks.max()) + 1)] if blocks.any() else [blocks == 0]
-    parts = [_r_squared(errors, y, keep) for keep in left_out]
+    without = [_measures(_r_squared(errors, y, keep), n_bands) for keep in left_out]
     standardized, patterns = ridge.structure(ridge.fit(penalties).weights)
     return FoldPartition(
         len(y),
         _measures(_r_squared(errors, y, np.ones(len(y), dtype=bool)), n_bands),
-        np.stack([_measures(part, n_bands) for part in parts]),
+        np.stack(without),
         _root_mean_square(standardized, bands, n_bands),
         _root_mean_square(patterns, bands, n_bands),
     )

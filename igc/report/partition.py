@@ -95,20 +95,25 @@ def partition_figure(table: pd.DataFrame, title: str = "") -> Figure:
         height += 0.3 + _TALL * len(part) + 0.65
     figure = new_figure(_WIDE, height)
     room = (_WIDE - 2 * _LEFT - _NAMES - _GAP) / 2
+    shared: dict[int, Axes] = {}
     for target, part, top in zip(targets, rows, tops, strict=True):
         tall = _TALL * len(part)
         for side, (measures, label) in enumerate(
             ((_SUMS, "adds to the correlation"), (_SHARES, "share of the variance, R\N{SUPERSCRIPT TWO}"))
         ):
             left = _LEFT + _NAMES + side * (room + _GAP)
-            axes = figure.add_axes((left / _WIDE, 1 - (top + tall) / height, room / _WIDE, tall / height))
+            place = (left / _WIDE, 1 - (top + tall) / height, room / _WIDE, tall / height)
+            # all targets on one scale, so that a share of nothing looks like nothing
+            axes = figure.add_axes(place, sharex=shared.get(side))
+            shared.setdefault(side, axes)
             axes.set_label(f"{target} {side}")
             _bars(axes, part, measures, stars=side == 0)
             axes.set_xlabel(label, size=8.5)
             names = [fit_text(name, _NAMES - 0.15, 8.6) for name in part["roi"].astype(str)]
             axes.set_yticks(range(len(part)), names if side == 0 else [""] * len(part), size=8.5)
         first = part.iloc[0]
-        scores = f"{target}: linear R\N{SUPERSCRIPT TWO} = {first['r2']:.2f}"
+        # rounded first and then added to 0, so that it is never "-0.00"
+        scores = f"{target}: linear R\N{SUPERSCRIPT TWO} = {round(float(first['r2']), 2) + 0.0:.2f}"
         figure.text(_LEFT / _WIDE, 1 - (top - 0.12) / height, scores, size=9.5, weight="bold", va="bottom")
     first = shown.iloc[0]
     said = (

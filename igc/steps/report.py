@@ -17,12 +17,14 @@ from igc.comparison.summary import read_summary
 from igc.report.agreement import agreement_figure, diagnostics_figure
 from igc.report.curves import curve_figure
 from igc.report.maps import maps_igc, maps_methods, painters
+from igc.report.partition import partition_figure
 from igc.report.regions import roi_figure
 from igc.report.scores import score_figure
 from igc.report.selection import Results
 from igc.report.style import Draw, save_figure
 from igc.report.taylor import taylor_figure
 from igc.report.verdict import verdict_figure
+from igc.report.viewers import viewer_pages
 from igc.report.volumes import Geometry, write_volume
 from igc.report.yardsticks import curves_figure, yardstick_figure
 from igc.roi.sets import RoiSet, open_rois
@@ -37,6 +39,7 @@ __all__ = ["FIGURES", "report"]
 FIGURES = (
     *("maps_igc.png", "maps_methods.png", "rois.png", "scores.png", "learning_curves.png", "agreement.png"),
     *("diagnostics.png", "yardsticks.png", "yardstick_curves.png", "taylor.png", "verdict.png"),
+    "linear_partition.png",
 )
 """Names of the figures of every study, whatever its data."""
 
@@ -45,7 +48,7 @@ def _comparison(folder: Path | None, results: Results) -> dict[str, pd.DataFrame
     """Read the tables of the comparison, or make the ones that figures need."""
     if folder is not None:
         found = ["agreement", "closure", "runtime"]
-        optional = ("recovery", "yardsticks", "yardstick_curves")
+        optional = ("recovery", "linear_partition", "yardsticks", "yardstick_curves")
         found += [name for name in optional if (folder / f"{name}.tsv").is_file()]
         return {name: read_table(folder / f"{name}.tsv") for name in found}
     pairs = [
@@ -88,6 +91,7 @@ def _figures(
             tables.get("yardstick_curves", pd.DataFrame()), title, categories is not None
         ),
         "taylor.png": lambda: taylor_figure(results, rois, title),
+        "linear_partition.png": lambda: partition_figure(tables.get("linear_partition", pd.DataFrame()), title),
         "verdict.png": lambda: verdict_figure(tables.get("summary", pd.DataFrame()), title),
     }
 
@@ -134,7 +138,8 @@ def report(
         Folder of the comparison's tables; without it, what figures need is computed here.
     output : Path
         Folder of the study: :data:`FIGURES` are written to ``figures`` in it, and for samples of kind "volume" one
-        4-D NIfTI file a result to ``maps/<model>/<method>.nii.gz``, with one volume a target.
+        4-D NIfTI file a result to ``maps/<model>/<method>.nii.gz``, with one volume a target; where these have more
+        than one slice, also a page in three planes, ``viewer/<model>/<method>.html``, for the best predicted target.
 
     Raises
     ------
@@ -161,3 +166,5 @@ def report(
         save_figure(draw(), output / "figures" / name)
     if dataset.attrs.get("kind") == "volume":
         _write_volumes(dataset, results, output / "maps")
+        for (model, method), page in viewer_pages(dataset, results).items():
+            write_text(output / "viewer" / model / f"{method}.html", page)

@@ -23,6 +23,7 @@ _COLUMNS = {
     "yardsticks.tsv": {"model", "method", "yardstick", "reference", "better", "value", "se"},
     "yardstick_curves.tsv": {"model", "method", "curve", "reference", "x", "value", "se"},
     "recovery.tsv": {"model", "method", "target", "pearson"},
+    "linear_partition.tsv": {"model", "method", "target", "roi", "network", "linear", "alone", "unique", "r2", "q"},
 }
 
 

@@ -18,7 +18,7 @@ from igc.config import AnalyticModel, LinearModel, ModelSettings, NetworkModel
 from igc.errors import DataError, ModelError, explain
 from igc.models.batches import Rows, SampleSource
 from igc.models.files import save_model
-from igc.models.linear import fit_linear
+from igc.models.linear import alpha_grid, fit_linear, inner_folds
 from igc.models.partition import FoldPartition, partition_fold, partition_table
 from igc.models.registry import build_architecture
 from igc.models.scoring import held_out, score_table
@@ -170,15 +170,19 @@ def _architecture(study: _Study, settings: ModelSettings) -> tuple[str, dict[str
     return ("linear" if isinstance(settings, LinearModel) else _analytic_name(study)), {}
 
 
-def _partition(study: _Study, rows: Rows, fold: int, bands: _Bands, penalties: Any) -> FoldPartition:
+def _partition(
+    study: _Study, settings: LinearModel, seed: int, fold: int, bands: _Bands, penalties: Any
+) -> FoldPartition:
     """Score the regions of a banded fit on the samples that it has not seen."""
 
     def read(rows: Rows) -> tuple[Any, Any]:
         inputs, responses = study.source.read(rows)
         return inputs.flatten(1).double().numpy(), responses.double().numpy()
 
-    held = np.flatnonzero(study.folds == fold)
-    return partition_fold(read(rows), read(held), study.groups[held], bands.codes, np.asarray(penalties))
+    rows, held = study.training_rows(fold), np.flatnonzero(study.folds == fold)
+    inner = inner_folds(study.groups[rows], settings.inner_folds, seed)
+    strengths, grid = np.asarray(penalties), alpha_grid(settings)
+    return partition_fold(read(rows), read(held), study.groups[held], bands.codes, strengths, inner, grid)
 
 
 def _fit_fold(
@@ -200,7 +204,7 @@ def _fit_fold(
     inner_seed = integer_seed(seed, "linear", fold)
     codes = None if bands is None else bands.codes
     module, chosen = fit_linear(settings, study.source, study.groups, rows, study.categories, inner_seed, codes)
-    parts = None if bands is None else _partition(study, rows, fold, bands, chosen["penalties"])
+    parts = None if bands is None else _partition(study, settings, inner_seed, fold, bands, chosen["penalties"])
     return _Fitted(module, chosen, [], parts)
 
 

@@ -251,6 +251,19 @@ def test_the_error_of_a_map_is_within_its_reported_error_as_often_as_it_should_b
     assert 0.90 < np.mean(z < 2.365) < 0.99
 
 
+@pytest.mark.parametrize(("draws", "expected"), [(16, 0.5), (256, 0.25)])
+def test_classes_that_so_few_draws_cannot_tell_are_counted(draws, expected):
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(40, 3)), np.eye(4)[random.integers(0, 4, 40)]
+    model = linear_model(0.1 * random.normal(size=(4, 3)))
+    with torch.no_grad():
+        # far from one in 16 and one in 256, whatever is filled in
+        model.bias.copy_(torch.log(torch.tensor([0.78, 0.2, 0.0199, 0.0001])))
+    found = attribute(model, (x, y), "pmi", draws=draws, max_draws=draws)
+    assert found.attrs["unresolved"] == expected
+    assert "unresolved" not in attribute(model, (x, y), "information_gain", draws=16).attrs
+
+
 def test_more_draws_go_where_they_matter_and_lower_the_error_at_equal_cost():
     random = np.random.default_rng(5)
     x = random.normal(size=(60, 8))

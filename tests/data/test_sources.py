@@ -5,6 +5,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from igc.config import DataSource, Split
+from igc.data.nsd.make import Recipe, make_nsd
 from igc.data.sources import OPENERS, open_source, write_samples
 from igc.errors import ConfigError, DataError, StoreError
 from igc.store import arrays as store_arrays
@@ -26,12 +27,18 @@ def made_up(folder, n_samples=200, shape=(5,)):
     return parse(kind="arrays", **files)
 
 
+def brain(folder):
+    make_nsd(folder / "nsd", Recipe(sessions=(1,), image_size=16, spaces=("fsaverage",), vertices=100))
+    return parse(kind="nsd", folder=str(folder / "nsd"), space="fsaverage")
+
+
 KINDS = {
     "simulated": lambda f: (parse(kind="simulated", experiment="permuted", train_samples=40, test_samples=30), "given"),
     "haxby": lambda f: (parse(kind="haxby"), 6),
     "nifti": lambda f: (dataset(f), 3),
     "arrays": lambda f: (made_up(f), 4),
     "mnist": lambda f: (parse(kind="mnist", train_samples=300, test_samples=100), "given"),
+    "nsd": lambda f: (brain(f), "given"),
 }
 
 

@@ -6,7 +6,7 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import PredefinedSplit
 
 from igc.models import banded
-from igc.models.banded import BandedRidge, search_penalties
+from igc.models.banded import BandedRidge, penalties_of_some, search_penalties
 
 GRID = np.geomspace(1e-1, 1e4, 6)
 BANDS = np.array([0, 2, 1, 0, 1, 2, 0, 0])
@@ -93,3 +93,32 @@ def test_patterns_are_input_covariance_times_weights_in_standard_deviations() ->
     haufe = np.cov(x.T) @ fit.weights.T / prediction.var(axis=0, ddof=1)
     np.testing.assert_allclose(patterns.T, haufe * prediction.std(axis=0) / x.std(axis=0)[:, None], rtol=1e-6)
     np.testing.assert_allclose(standardized.T, fit.weights.T * x.std(axis=0)[:, None] / y.std(axis=0), rtol=1e-9)
+
+
+@pytest.mark.parametrize("p", [8, 200], ids=["primal", "dual"])
+def test_even_strengths_are_ridge_regression_of_the_bands_that_are_kept(p: int) -> None:
+    x, y, bands = samples(p=p)
+    weights = BandedRidge(x, y, bands).even(np.array([0.5, 30.0]), [0, 2])
+    peer = Ridge(alpha=30.0).fit(x[:, bands != 1], y)
+    np.testing.assert_allclose(weights[1][:, bands != 1], peer.coef_, rtol=1e-6, atol=1e-9)
+    assert (weights[:, :, bands == 1] == 0).all()
+
+
+def test_strengths_of_some_bands_are_the_best_in_cross_validation() -> None:
+    x, y, bands = samples(n=60)
+    inner, keep = np.arange(60) % 3, np.array([0, 1])
+    penalties = np.array([[1.0, 500.0, 1.0], [1e7, 1e7, 1.0]])
+    (found,) = penalties_of_some(x, y, bands, inner, GRID, penalties, [keep])
+    used = bands < 2
+    for k in range(2):
+        errors = []
+        for strengths in (penalties[k][bands], *(np.full(8, alpha) for alpha in GRID)):
+            scale = 1 / np.sqrt(strengths[used])
+            total = 0.0
+            for fold in range(3):
+                peer = Ridge(alpha=1.0).fit(x[inner != fold][:, used] * scale, y[inner != fold, k])
+                total += np.mean((peer.predict(x[inner == fold][:, used] * scale) - y[inner == fold, k]) ** 2)
+            errors.append(total)
+        best = int(np.argmin(errors))
+        np.testing.assert_allclose(found[k], penalties[k] if best == 0 else GRID[best - 1])
+    assert (found[1] == found[1, 0]).all()  # strengths that kill both bands lose

@@ -65,3 +65,11 @@ def test_without_a_table_a_note_says_why(tmp_path: Path) -> None:
     assert "banded" in " ".join(text.get_text() for text in figure.texts)
     save_figure(figure, tmp_path / "note.png")
     assert (tmp_path / "note.png").stat().st_size > 1000
+
+
+def test_targets_share_a_scale() -> None:
+    known = table()
+    known.loc[known["target"] == "t1", ["alone", "unique"]] *= 1e-3
+    axes = {one.get_label(): one for one in partition_figure(known).axes}
+    assert axes["t0 1"].get_xlim() == axes["t1 1"].get_xlim()
+    assert axes["t0 1"].get_xlim()[1] >= 0.2

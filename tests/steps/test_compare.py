@@ -6,6 +6,8 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+from igc.comparison.partition import COLUMNS as BESIDE
+from igc.comparison.partition import PARTITION_COLUMNS
 from igc.comparison.recovery import weighted_sum_map
 from igc.errors import ConfigError, DataError, MissingFileError, ShapeError
 from igc.roi.sets import from_labels
@@ -149,4 +151,33 @@ def test_bad_score_tables_are_refused(study, tmp_path: Path) -> None:
     (tmp_path / "bad.tsv").write_text("fold\tvalue\n0\t1\n")
     with pytest.raises(DataError, match="no column 'metric'"):
         compare(**{**study, "scores": [tmp_path / "bad.tsv"]})
+    assert not study["output"].exists()
+
+
+def banded(study, drop: str = "") -> Path:
+    """Give the linear model what its regions explain."""
+    regions = [(target, index) for target in "ab" for index in (1, 2)]
+    rows = [{"set": "areas", "index": index, "target": target, "unique": 0.1 * index} for target, index in regions]
+    table = pd.DataFrame(rows).reindex(columns=list(PARTITION_COLUMNS)).drop(columns=drop or [])
+    path = study["scores"][1].with_name("partition.tsv")
+    table.to_csv(path, sep="\t", index=False, na_rep="n/a")
+    return path
+
+
+def test_regions_of_a_banded_model_stand_beside_those_of_the_network(study) -> None:
+    banded(study)
+    compare(**study)
+    table, sums = (read(study["output"] / f"{name}.tsv") for name in ("linear_partition", "deep_linear"))
+    assert tuple(table.columns) == BESIDE
+    assert len(table) == 4
+    np.testing.assert_allclose(table["unique"], 0.1 * table["index"])
+    joined = table.merge(sums, on=["set", "index", "target"], suffixes=("", "_there"))
+    assert len(joined) == 4
+    np.testing.assert_array_equal(joined["difference"], joined["difference_there"])
+
+
+def test_a_damaged_table_of_regions_is_refused(study) -> None:
+    banded(study, drop="shared")
+    with pytest.raises(DataError, match="shared"):
+        compare(**study)
     assert not study["output"].exists()

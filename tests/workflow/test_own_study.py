@@ -211,6 +211,7 @@ def test_maps_are_volumes_on_the_grid_of_the_images(home: Path, model: str, meth
     assert not volumes[~mask()].any()
     described = json.loads((study / "maps" / f"{model}-seed0" / f"{method}.json").read_text(encoding="utf-8"))
     assert described["Volumes"] == ["face", "house"]
+    assert (study / "viewer" / f"{model}-seed0" / f"{method}.html").stat().st_size > 10_000
 
 
 def test_arrays_run_from_yaml_alone_too(home: Path) -> None:
@@ -230,6 +231,13 @@ def test_every_figure_is_drawn_and_nothing_half_written_is_left(home: Path, stud
     for name in FIGURES:
         assert (home / "results" / study / "figures" / name).stat().st_size > 5000
     assert not list((home / "results").rglob("*.partial*"))
+
+
+def test_one_page_holds_the_maps_of_both_studies(home: Path) -> None:
+    page = (home / "results" / "explorer.html").read_text(encoding="utf-8")
+    assert '"name":"pictures"' in page
+    assert '"name":"table"' in page
+    assert "pictures/viewer/mlp-seed0/igc.html" in page
 
 
 def test_nothing_is_left_to_do_and_nothing_was_written_into_the_checkout(home: Path) -> None:

@@ -34,6 +34,12 @@ def test_a_download_comes_first_where_the_source_asks_for_it(tmp_path: Path) -> 
     assert "fetch" not in planned("--directory", tmp_path, "--configfile", ROOT / "config" / "config.yaml")
 
 
+def test_brain_data_need_not_be_there_to_plan_a_study(tmp_path: Path) -> None:
+    jobs = planned("--directory", tmp_path, "--configfile", ROOT / "config" / "nsd.yaml")
+    assert (jobs["preprocess"], jobs["train"]) == (1, 4)
+    assert "fetch" not in jobs
+
+
 def test_lint_finds_nothing() -> None:
     assert "good condition" in snakemake("--lint")
 

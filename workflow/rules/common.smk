@@ -88,7 +88,8 @@ PARTS = [
     for file in sorted((ROOT / "igc" / "steps").glob("*.py"))
     if file.stem not in {*VERBS.split(), "shown"}
 ]
-GROUND = ["errors.py", "parsing.py", "config.py", "seeding.py", "stats", "store"]
+SETTINGS = ["block.py", "config.py", "config_nsd.py"]
+GROUND = [*SETTINGS, "errors.py", "parsing.py", "seeding.py", "stats", "store"]
 SOURCES = {
     "fetch": [*GROUND, "data"],
     "preprocess": [*GROUND, "data"],
@@ -197,6 +198,10 @@ def raw_files(wildcards):
     data = STUDIES[wildcards.study]["data"]
     if data.get("source") == "download":
         return [f"resources/fetched/{wildcards.study}"]
+    if data["kind"] == "nsd":
+        folder = f"nsddata_betas/ppdata/subj{data['subject']:02d}/{data['space']}"
+        found = Path(data["folder"]).glob(f"{folder}/*/*betas_session*")
+        return sorted(str(file) for file in found)
     files = [data.get(key) for key in ("mask", "targets", "inputs", "responses")]
     files += [data.get(key) for key in ("groups", "test")]
     files += [*(data.get("images") or []), *(data.get("events") or [])]

@@ -72,6 +72,13 @@ rule report:
             subcategory="figures",
             labels={"figure": "yardstick curves"},
         ),
+        linear_partition=report(
+            "results/{study}/figures/linear_partition.png",
+            caption="../report/linear_partition.rst",
+            category="{study}",
+            subcategory="figures",
+            labels={"figure": "network and linear model"},
+        ),
         taylor=report(
             "results/{study}/figures/taylor.png",
             caption="../report/taylor.rst",

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from igc.attribution.gradients import Inputs, Outputs, flatten, unflatten
 from igc.attribution.information.blocks import Blocks
-from igc.attribution.information.predictive import Loss, Measure, snap
+from igc.attribution.information.predictive import Categories, Loss, Measure, snap
 from igc.attribution.information.protocol import BlockSampler
 from igc.attribution.problem import Rows
 from igc.seeding import generator
@@ -45,13 +45,23 @@ class Tally:
         Inputs the model was run on.
     draws : int
         Fills that were asked for, those of blocks that cannot differ included.
+    estimates, unresolved : int
+        Logarithms of mean probabilities, and those of a mean below one in the number of draws: there a single fill that
+        was not met may outweigh all that were, and no error tells.
     """
 
     evaluations: int = 0
     draws: int = 0
+    estimates: int = 0
+    unresolved: int = 0
 
     def __add__(self, other: Tally) -> Tally:
-        return Tally(self.evaluations + other.evaluations, self.draws + other.draws)
+        return Tally(
+            self.evaluations + other.evaluations,
+            self.draws + other.draws,
+            self.estimates + other.estimates,
+            self.unresolved + other.unresolved,
+        )
 
 
 @dataclass(frozen=True)
@@ -220,9 +230,23 @@ class _Batch:
             for half in (0, 1):
                 stretch.draw(stage, half, wanted[half], REPLICATES << (stage - 1))
             done = done + wanted
-        found = self._found(stretch, first, (stretch.sums / _counts(done)).mean(dim=2))
-        draws = np.asarray((REPLICATES << done).sum(dim=0).cpu().numpy())
-        return replace(found, spread=np.asarray((spread**2).mean(dim=0).sqrt().cpu().numpy()), draws=draws)
+        replicates, count = (stretch.sums / _counts(done)).mean(dim=2), (REPLICATES << done).sum(dim=0)
+        found = self._found(stretch, first, replicates)
+        return replace(
+            found,
+            spread=np.asarray((spread**2).mean(dim=0).sqrt().cpu().numpy()),
+            draws=np.asarray(count.cpu().numpy()),
+            tally=found.tally + self._resolution(replicates.mean(dim=2), count, stretch.active),
+        )
+
+    def _resolution(self, means: Tensor, draws: Tensor, active: Tensor) -> Tally:
+        """Count what so few draws cannot tell, from means (sample, block, statistic, output)."""
+        measure = self.fills.measure
+        if measure.name != "pmi" or not isinstance(measure.predictive, Categories):
+            return Tally()
+        chance = measure.predictive.mean_probability(self.original[:, None], means)
+        few = (chance * draws[..., None] < 1) & active[..., None]
+        return Tally(estimates=few.numel(), unresolved=int(few.sum()))
 
     def _shown(self, stretch: _Stretch, done: Tensor) -> tuple[Tensor, Tensor]:
         """Return the spread of a draw and the bias of the whole, as each half shows it, (half, sample, block)."""

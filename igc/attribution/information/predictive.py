@@ -119,8 +119,29 @@ class Categories:
         after = torch.where((raw == original).all(dim=1, keepdim=True), before, torch.softmax(raw.double(), dim=1))
         return ((after - before) / (before + FLOOR))[:, None]
 
+    def mean_probability(self, original: Tensor, means: Tensor) -> Tensor:
+        """Return the mean over fills of the probability of each class that is explained.
+
+        Parameters
+        ----------
+        original : torch.Tensor (..., class)
+            Outputs for the originals.
+        means : torch.Tensor (..., 1, class)
+            Means of the statistic.
+
+        Returns
+        -------
+        torch.Tensor (..., target)
+        """
+        mean = torch.softmax(original.double(), dim=-1) * (1.0 + means[..., 0, :])
+        return mean if self.targets is None else mean[..., list(self.targets)]
+
     def pmi(self, original: Tensor, responses: Tensor, means: Tensor, replicates: Tensor) -> Loss:
-        """Return log p - log pbar of the classes, (pair, class)."""
+        """Return log p - log pbar of the classes, (pair, class).
+
+        Where pbar is below one in the number of draws, a fill that was not drawn may outweigh all that were: the error
+        is too small there.
+        """
         loss = self._every(means, replicates)
         if self.targets is None:
             return loss

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from functools import cached_property, partial
 from typing import Any, ClassVar
 
@@ -152,7 +152,7 @@ class InformationState:
         """Return the state as named arrays."""
         parts = {"maps": self.maps, "replicates": self.replicates}
         arrays = {f"{key}.{name}": value for key, part in parts.items() for name, value in part.to_arrays().items()}
-        return {**arrays, "tally": np.array([self.tally.evaluations, self.tally.draws])}
+        return {**arrays, "tally": np.array(astuple(self.tally))}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.generic]]) -> InformationState:
@@ -162,9 +162,8 @@ class InformationState:
             key, _, field = name.partition(".")
             if field:
                 parts[key][field] = value
-        evaluations, draws = (int(number) for number in arrays["tally"])
         moments = [Moments.from_arrays(parts[key]) for key in ("maps", "replicates")]
-        return cls(moments[0], moments[1], Tally(evaluations, draws))
+        return cls(moments[0], moments[1], Tally(*(int(number) for number in arrays["tally"])))
 
 
 @dataclass(frozen=True)
@@ -287,6 +286,8 @@ class InformationSummary:
         if self.classes:
             maps["true_response"] = self._for_all(own_class(pooled))
         signed = self.method.fills.measure.name == "pmi" and self.summary != "mean_absolute"
+        tally = state.tally
+        told = {"unresolved": tally.unresolved / tally.estimates} if tally.estimates else {}
         estimate, regions = self._estimate(state).split(self.problem.cells)
         return Outcome(
             estimate,
@@ -294,6 +295,7 @@ class InformationSummary:
             maps={name: values[:, : self.problem.cells.n_map] for name, values in maps.items()},
             regions=regions,
             signed=signed or self.summary == "covariance",
+            chosen=told,
         )
 
     def _estimate(self, state: InformationState) -> MapEstimate:

@@ -20,8 +20,9 @@ from igc.attribution.problem import Problem
 from igc.attribution.protocols import Options, Outcome, Work
 from igc.attribution.scores import Scores
 from igc.attribution.tables import Table
+from igc.attribution.taylor.draws import taylor_unit
 from igc.attribution.taylor.guided import InteractionAware, pilot_rows
-from igc.attribution.taylor.parts import Design, TaylorState, gradients_at, taylor_unit
+from igc.attribution.taylor.parts import Design, TaylorState, gradients_at
 from igc.attribution.taylor.points import couples
 from igc.attribution.taylor.sizes import effect_sizes
 from igc.attribution.taylor.smoothness import find_kinks
@@ -172,29 +173,33 @@ class TaylorCorrelation:
     def _effects(self, state: TaylorState) -> tuple[_Effects, _Effects, _Effects | None]:
         """Return the effects of all samples, of each replicate, and without each group."""
         scores, pooled = self.scores, state.maps.pooled()
-        shares = _shares(pooled, state.replicates, 2 * self._design.n_regions)
+        n = self._design.n_regions
+        trust = _trust(state.replicates, n)
+        shares = _shares(pooled, state.replicates, 2 * n, partial(_joined, n_regions=n, trust=trust))
         gradient = self._gradient(state.gradients.pooled())
         covariance = scores.input_response[None]
-        whole = self._closed(pooled, gradient, covariance, shares)
-        replicates = self._closed(state.replicates, gradient, covariance, shares)
+        whole = self._closed(pooled, gradient, covariance, shares, trust)
+        replicates = self._closed(state.replicates, gradient, covariance, shares, trust)
         if not scores.resolved:
             return whole, replicates, None
         apart = self._gradient(leave_one_out(state.gradients) if len(state.gradients.block) else state.gradients)
-        rest = self._closed(leave_one_out(state.maps), apart, scores.without_group.covariance(0), shares)
+        rest = self._closed(leave_one_out(state.maps), apart, scores.without_group.covariance(0), shares, trust)
         return whole, replicates, rest
 
     def _gradient(self, gradients: Moments) -> Array:
         """Return the mean gradient at the baselines, (block or 1, target, component)."""
         return self._pilot[None] if self._pool.shared is not None else gradients.mean_map
 
-    def _closed(self, moments: Moments, gradient: Array, covariance: Array, shares: Array) -> _Effects:
+    def _closed(self, moments: Moments, gradient: Array, covariance: Array, shares: Array, trust: float) -> _Effects:
         n, members = self._design.n_regions, self._members
         known = correlation_scale(moments)[..., None]
         scale = np.where(known > 0, known, np.nan)
-        effects = scale * moments.covariance(0)
+        effects = scale * _joined(moments.covariance(0), n, trust)
         by_component = scale * gradient * covariance
         first = by_component @ members.T
-        alone = effects[..., :n] + (scale * self._pilot * covariance) @ members.T - first
+        local = self._design.local
+        control = (scale * self._pilot * covariance) @ members.T
+        alone = effects[..., :n] + (1 - local) * (control - first)
         together = effects[..., n : 2 * n]
         gap = (first + alone + together).sum(axis=2) - correlation(moments)
         taken = shares * gap[..., None]
@@ -208,7 +213,25 @@ class TaylorCorrelation:
         )
 
 
-def _shares(pooled: Moments, replicates: Moments, n_closing: int) -> Array:
+def _joined(effects: Array, n_regions: int, trust: float) -> Array:
+    """Average the two ways in which effects together with others come, (..., effect)."""
+    alone, coupled, free = (effects[..., i * n_regions : (i + 1) * n_regions] for i in range(3))
+    return np.concatenate([alone, (1 - trust) * coupled + trust * free, effects[..., 3 * n_regions :]], axis=-1)
+
+
+def _trust(replicates: Moments, n_regions: int) -> float:
+    """Return the weight of the free effects: by the inverse of the variance over replicates, one for all.
+
+    Where nothing joins regions, the coupled effects have no variance, and alone count.
+    """
+    if len(replicates.block) < 2:
+        return 0.0
+    spread = replicates.covariance(0)[..., n_regions : 3 * n_regions].var(axis=0)
+    coupled, free = float(spread[..., :n_regions].sum()), float(spread[..., n_regions:].sum())
+    return coupled / (coupled + free) if coupled + free > 0 else 0.0
+
+
+def _shares(pooled: Moments, replicates: Moments, n_closing: int, join: Callable[[Array], Array]) -> Array:
     """Return the best linear correction of each effect by the residual, (target, effect).
 
     The residual is what the random baseline and point add to the sum of the effects; it is unrelated to the response.
@@ -218,6 +241,7 @@ def _shares(pooled: Moments, replicates: Moments, n_closing: int) -> Array:
     varies = variance > 1e-12 * pooled.scalar_covariance(1, 1)[0]  # else nothing but rounding is left to close
     if len(replicates.block) > 1:
         covariance = replicates.covariance(RESIDUAL).mean(axis=0) - covariance
+    covariance = join(covariance)
     total = covariance[:, :n_closing].sum(axis=1)
     usable = varies & (total > 1e-12 * np.abs(covariance[:, :n_closing]).sum(axis=1))
     corrected = np.divide(covariance, total[:, None], out=np.zeros_like(covariance), where=usable[:, None])

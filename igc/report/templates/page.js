@@ -138,7 +138,7 @@ function card(title, detail, map, limit, unit, link) {
   const stops = LOOK.diverging.filter((_, k) => k % 15 === 0).join();
   const bar = make("div", { class: "bar", "aria-hidden": "true" }, make("i", { style: `background: linear-gradient(90deg, ${stops})` }), make("span", {}, number(-limit)), make("span", {}, "0"), make("span", {}, number(limit)));
   const caption = make("figcaption", {}, make("h3", {}, title), make("p", {}, detail));
-  if (link) caption.append(make("p", {}, make("a", { href: link }, "in three planes")));
+  if (link) caption.append(make("p", {}, make("a", { href: link, title: "the map of the best predicted target, in an interactive viewer" }, "in three planes")));
   const figure = make("figure", {}, caption, canvas, bar, ...(state.scale === "same" ? [] : [make("p", { class: "hint" }, unit)]), value);
   const own = { figure, canvas, map, limit, value, title };
   canvas.addEventListener("pointermove", (event) => point(canvas, event));
