@@ -14,6 +14,23 @@ import typer
 from typer.core import TyperGroup
 
 from igc.cli_nsd import make_nsd
+from igc.cli_options import (
+    ConfigOption,
+    DeviceOption,
+    OutputFolder,
+    OutputStore,
+    ProgressOption,
+    SamplesOption,
+    SeedOption,
+    SettingsOption,
+    StudyOption,
+    WorkersOption,
+    chosen_entry,
+    chosen_study,
+    folder,
+    folders,
+    shown,
+)
 from igc.errors import ConfigError, IgcError, explain
 
 __all__ = ["app", "main"]
@@ -53,60 +70,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-SettingsOption = Annotated[
-    str | None,
-    typer.Option(help="This step's block of the configuration, as JSON or YAML text or as the path of a file."),
-]
-ConfigOption = Annotated[Path | None, typer.Option(help="A configuration file, in place of --settings.")]
-StudyOption = Annotated[str | None, typer.Option(help="Name of the study.")]
-SeedOption = Annotated[
-    int | None, typer.Option(min=0, help="All randomness derives from it; default: the configuration's, or 0.")
-]
-SamplesOption = Annotated[Path, typer.Option(help="The samples store (samples.zarr, or the zarr.json in it).")]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:<number>.")]
-ProgressOption = Annotated[
-    bool | None, typer.Option("--progress/--no-progress", help="Show progress; default: only on a terminal.")
-]
-WorkersOption = Annotated[
-    int | None, typer.Option(min=1, help="Worker processes; default: more than this one where they help.")
-]
-OutputFolder = Annotated[Path, typer.Option(help="The folder to write.")]
-OutputStore = Annotated[Path, typer.Option(help="The store to write (a .zarr folder, or the zarr.json in it).")]
-
-
-def _folder(path: Path) -> Path:
-    """Return the folder of a store or model that is named by a file inside it, as a workflow must name it."""
-    return path.parent if path.name in {"zarr.json", "model.json", "model.safetensors", "sampler.json"} else path
-
-
-def _folders(paths: list[Path] | None) -> list[Path]:
-    return [_folder(path) for path in paths or []]
-
-
-def _shown(progress: bool | None) -> bool:
-    return sys.stderr.isatty() if progress is None else progress
-
-
-def _entry(entries: Any, name: str | None, option: str, where: Path) -> Any:
-    """Return one named entry of a mapping of the configuration."""
-    if name is None or name not in entries:
-        seen = "nothing" if name is None else repr(name)
-        raise ConfigError(explain(option, seen, f"one of {', '.join(sorted(entries))} in {where}", "name one of them"))
-    return entries[name]
-
-
-def _study(settings: str | None, config: Path | None, study: str | None) -> tuple[Any, int]:
-    """Return the study chosen with ``--config`` (None with ``--settings``), and the seed of the configuration."""
-    if (settings is None) == (config is None):
-        seen = "neither" if settings is None else "both"
-        raise ConfigError(explain("--settings and --config", seen, "exactly one of them", "give one of them"))
-    if config is None:
-        return None, 0
-    from igc.config import load_config
-
-    whole = load_config(config)
-    return _entry(whole.studies, study, "--study", config), whole.seed
 
 
 def _version(wanted: bool) -> None:
@@ -153,7 +116,7 @@ def fetch(settings: SettingsOption = None, config: ConfigOption = None, study: S
     """
     from igc.config import DataSource, parse_block
 
-    chosen, _ = _study(settings, config, study)
+    chosen, _ = chosen_study(settings, config, study)
     data = chosen.data if chosen else parse_block(DataSource, settings or "")
     from igc.steps.fetch import fetch as step
 
@@ -176,7 +139,7 @@ def preprocess(
     """
     from igc.config import DataSource, Split, parse_block
 
-    chosen, configured = _study(settings, config, study)
+    chosen, configured = chosen_study(settings, config, study)
     data = chosen.data if chosen else parse_block(DataSource, settings or "")
     held_out = chosen.split if chosen else parse_block(Split, split)
     from igc.steps.preprocess import preprocess as step
@@ -185,7 +148,7 @@ def preprocess(
         data,
         held_out,
         seed=configured if seed is None else seed,
-        output=_folder(output),
+        output=folder(output),
         study=study or "study",
         title=chosen.title if chosen else title,
     )
@@ -206,11 +169,11 @@ def rois(
     """
     from igc.config import RoiSource, parse_block
 
-    chosen, configured = _study(settings, config, study)
+    chosen, configured = chosen_study(settings, config, study)
     sets = chosen.rois if chosen else parse_block(dict[str, RoiSource], settings or "")
     from igc.steps.rois import define_rois
 
-    define_rois(_folder(samples), sets, _folder(output), configured if seed is None else seed)
+    define_rois(folder(samples), sets, folder(output), configured if seed is None else seed)
 
 
 @app.command()
@@ -233,22 +196,22 @@ def train(
     """
     from igc.config import ModelSettings, parse_block
 
-    chosen, configured = _study(settings, config, study)
+    chosen, configured = chosen_study(settings, config, study)
     if chosen:
-        block = _entry(chosen.models, model, "--model", config or Path())
+        block = chosen_entry(chosen.models, model, "--model", config or Path())
     else:
         block = parse_block(ModelSettings, settings or "")
     from igc.steps.train import train as step
 
     step(
-        _folder(samples),
+        folder(samples),
         block,
         seed=configured if seed is None else seed,
-        output=_folder(output),
+        output=folder(output),
         device=device,
         scratch=scratch,
-        progress=_shown(progress),
-        rois=None if rois is None else _folder(rois),
+        progress=shown(progress),
+        rois=None if rois is None else folder(rois),
     )
 
 
@@ -271,21 +234,21 @@ def fit_sampler(
     """
     from igc.config import SamplerSettings, parse_block
 
-    chosen, configured = _study(settings, config, study)
+    chosen, configured = chosen_study(settings, config, study)
     if chosen:
-        block = _entry(chosen.samplers, sampler, "--sampler", config or Path())
+        block = chosen_entry(chosen.samplers, sampler, "--sampler", config or Path())
     else:
         block = parse_block(SamplerSettings, settings or "")
     from igc.steps.samplers import fit_sampler as step
 
     step(
-        _folder(samples),
+        folder(samples),
         block,
-        _folder(output),
+        folder(output),
         seed=configured if seed is None else seed,
         device=device,
         scratch=scratch,
-        progress=_shown(progress),
+        progress=shown(progress),
     )
 
 
@@ -319,9 +282,9 @@ def attribute(
     """
     from igc.config import MethodSettings, parse_block
 
-    chosen, configured = _study(settings, config, study)
+    chosen, configured = chosen_study(settings, config, study)
     if chosen:
-        block = _entry(chosen.methods, method, "--method", config or Path())
+        block = chosen_entry(chosen.methods, method, "--method", config or Path())
         if block.examples is None:
             block = block.model_copy(update={"examples": chosen.yardsticks.samples})
     else:
@@ -331,23 +294,23 @@ def attribute(
     if block.method == "given":
         from igc.steps.given import attribute_given
 
-        places = (_folder(samples), _folder(model), block, _folder(rois) if rois else None, _folder(output))
-        attribute_given(*places, configured if seed is None else seed, device, _shown(progress))
+        places = (folder(samples), folder(model), block, folder(rois) if rois else None, folder(output))
+        attribute_given(*places, configured if seed is None else seed, device, shown(progress))
         return
     from igc.steps.attribute import attribute_files
 
     attribute_files(
-        samples=_folder(samples),
-        model=_folder(model),
+        samples=folder(samples),
+        model=folder(model),
         settings=block,
-        rois=_folder(rois) if rois else None,
-        output=_folder(output),
+        rois=folder(rois) if rois else None,
+        output=folder(output),
         seed=configured if seed is None else seed,
         device=device,
         checkpoint=checkpoint,
         workers=workers,
         scheduler=scheduler,
-        progress=_shown(progress),
+        progress=shown(progress),
         share=_share(share),
     )
 
@@ -375,7 +338,7 @@ def merge(
     """
     from igc.steps.merge import merge as step
 
-    step(shares, _folder(output), workers=workers, progress=_shown(progress))
+    step(shares, folder(output), workers=workers, progress=shown(progress))
 
 
 @app.command()
@@ -390,9 +353,9 @@ def aggregate(
     """
     from igc.steps.aggregate import aggregate as step
 
-    stores = _folders(attributions)
+    stores = folders(attributions)
     tables = [output / store.parent.name / f"{store.stem}.tsv" for store in stores]
-    step(stores, tables, _folder(rois) if rois else None)
+    step(stores, tables, folder(rois) if rois else None)
 
 
 @app.command()
@@ -415,20 +378,20 @@ def yardsticks(
     """
     from igc.config import Yardsticks, parse_block
 
-    chosen, configured = _study(settings, config, study)
+    chosen, configured = chosen_study(settings, config, study)
     block = chosen.yardsticks if chosen else parse_block(Yardsticks, settings or "")
     from igc.steps.yardsticks import judge_models
 
     judge_models(
-        _folder(samples),
-        _folders(model),
-        _folders(attributions),
+        folder(samples),
+        folders(model),
+        folders(attributions),
         block,
         output,
-        rois=_folder(rois) if rois else None,
+        rois=folder(rois) if rois else None,
         seed=configured if seed is None else seed,
         device=device,
-        progress=_shown(progress),
+        progress=shown(progress),
     )
 
 
@@ -447,7 +410,7 @@ def compare(
     """
     from igc.steps.compare import compare as step
 
-    step(_folder(samples), _folders(attributions), scores or [], output, yardsticks, benchmarks)
+    step(folder(samples), folders(attributions), scores or [], output, yardsticks, benchmarks)
 
 
 @app.command()
@@ -465,8 +428,8 @@ def report(
     """
     from igc.steps.report import report as step
 
-    roi_store = _folder(rois) if rois else None
-    step(_folder(samples), roi_store, _folders(attributions), _folders(model), comparison, output)
+    roi_store = folder(rois) if rois else None
+    step(folder(samples), roi_store, folders(attributions), folders(model), comparison, output)
 
 
 @app.command()
@@ -480,7 +443,7 @@ def explore(
     """
     from igc.steps.explore import explore as step
 
-    step(_folders(attributions), output)
+    step(folders(attributions), output)
 
 
 @app.command()

@@ -24,11 +24,13 @@ VERBS = [
     "explore",
     "fetch",
     "fit-sampler",
+    "make-nsd",
     "merge",
     "methods",
     "preprocess",
     "report",
     "rois",
+    "summarize",
     "train",
     "yardsticks",
 ]
@@ -94,6 +96,7 @@ CASES: list[tuple[str, str, list[str], list[str], list[str], dict[str, Any]]] = 
             "device": "cpu",
             "scratch": Path("partials"),
             "progress": False,
+            "rois": None,
         },
     ),
     (
@@ -279,6 +282,7 @@ def test_compare_is_given_every_score_table(runner: CliRunner, monkeypatch: pyte
             "scores": [Path("1.tsv"), Path("2.tsv")],
             "output": Path("out"),
             "yardsticks": None,
+            "benchmarks": None,
         }
     ]
 

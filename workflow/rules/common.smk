@@ -88,7 +88,7 @@ PARTS = [
     for file in sorted((ROOT / "igc" / "steps").glob("*.py"))
     if file.stem not in {*VERBS.split(), "shown"}
 ]
-SETTINGS = ["block.py", "config.py", "config_nsd.py"]
+SETTINGS = ["block.py", "config.py", "config_nsd.py", "config_yardsticks.py"]
 GROUND = [*SETTINGS, "errors.py", "parsing.py", "seeding.py", "stats", "store"]
 SOURCES = {
     "fetch": [*GROUND, "data"],
