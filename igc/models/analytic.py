@@ -187,6 +187,6 @@ def fmri(input_shape: tuple[int, ...], n_targets: int) -> SumAndProduct:
     """Build the rule of the simulated fMRI for inputs (voxel,) and two targets."""
     if len(input_shape) != 1 or input_shape[0] % 8 or not 32 <= input_shape[0] <= 1024 or n_targets != len(TARGETS):
         seen = f"inputs {tuple(input_shape)} and {n_targets} targets"
-        allowed = f"inputs (voxel,), a multiple of 8, and {len(TARGETS)} targets"
+        allowed = f"inputs (voxel,), a multiple of 8 from 32 to 1,024, and {len(TARGETS)} targets"
         raise ModelError(explain("architecture fmri", seen, allowed, "use it with its own simulated study"))
     return SumAndProduct(input_shape[0] // 2)

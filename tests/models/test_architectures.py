@@ -14,8 +14,9 @@ SHAPES = {
     "maximum": (1, 32, 32),
     "noisy_pair": (1, 32, 32),
     "permuted": (1, 32, 32),
+    "fmri": (32,),
 }
-TARGETS = {"weighted_sum": 1, "maximum": 1, "noisy_pair": 1, "permuted": 4}
+TARGETS = {"weighted_sum": 1, "maximum": 1, "noisy_pair": 1, "permuted": 4, "fmri": 2}
 
 
 def build(name: str) -> tuple[nn.Module, torch.Tensor]:
