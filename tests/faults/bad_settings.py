@@ -47,7 +47,8 @@ def changed(study: Path, path: str, value: Any, *words: str) -> Wrong:
 
 @case
 def unknown_key(study: Path) -> Wrong:
-    words = ["studies.mine.models.ridge.alpha", "the unknown key 'alpha'", "alphas, bands, fit, inner_folds", "write 'alphas'"]
+    known = "alphas, bands, fit, inner_folds"
+    words = ["studies.mine.models.ridge.alpha", "the unknown key 'alpha'", known, "write 'alphas'"]
     return changed(study, "studies.mine.models.ridge.alpha", 3, *words)
 
 
