@@ -11,7 +11,7 @@ import multiprocessing
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ __all__ = ["open_execution"]
 
 WORTH_SECONDS = 20.0
 """Processes are started where what is left would take longer than this here: starting them takes some five seconds."""
+CLOSE_SECONDS = 5
 CONNECT_SECONDS = 5
 ADDRESS = re.compile(r"(tcp|tls|ucx|ucxx|ws|wss)://\S+:\d+")
 WORKERS_SECONDS = 30
@@ -154,8 +155,14 @@ def _connected(address: str) -> Iterator[Client]:
         client = Client(address, timeout=CONNECT_SECONDS)
     except OSError as error:
         raise ExecutionError(message) from error
-    with client:
+    try:
         yield client
+    except BaseException:
+        # of a scheduler that has gone nothing can be closed properly, and the first error is the one to tell
+        with suppress(Exception):
+            client.close(timeout=CLOSE_SECONDS)
+        raise
+    client.close()
 
 
 def _check_code(client: Client, name: str) -> None:

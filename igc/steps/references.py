@@ -42,7 +42,7 @@ def training_rows(samples: xr.Dataset, fold: int, most: int) -> Rows:
     return rows[np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).round().astype(np.int64))]
 
 
-def infill_reference(samples: xr.Dataset, folds: Rows) -> Prepare:
+def infill_reference(samples: xr.Dataset, folds: Rows) -> Prepare | None:
     """Fill parts in from the training sample whose rest is closest, of the fold of each judged sample.
 
     Parameters
@@ -54,12 +54,13 @@ def infill_reference(samples: xr.Dataset, folds: Rows) -> Prepare:
 
     Returns
     -------
-    Prepare
+    Prepare or None
+        None where there are no training samples: the rule of a simulation needs none.
     """
-    fills = {
-        fold: neighbour_infill(read_values(samples["inputs"], training_rows(samples, fold, BANK)))
-        for fold in map(int, np.unique(folds))
-    }
+    rows = {fold: training_rows(samples, fold, BANK) for fold in map(int, np.unique(folds))}
+    if not all(map(len, rows.values())):
+        return None
+    fills = {fold: neighbour_infill(read_values(samples["inputs"], some)) for fold, some in rows.items()}
     return conditional_reference(fills, folds)
 
 
@@ -82,12 +83,13 @@ def references_of(
     Returns
     -------
     dict of str to Prepare
-        ``zero``, ``mean``, for images ``blurred``, and ``infill``.
+        ``zero``, ``mean``, for images ``blurred``, and ``infill`` where there are training samples.
     """
     grid = image_grid(tuple(samples["inputs"].shape[1:]))
     found = {"zero": constant_reference(0.0), "mean": constant_reference(mean)}
     if grid is not None and min(grid) >= NEEDS_PIXELS:
         found["blurred"] = blurred_reference(BLUR)
     if chosen is None or "infill" in chosen:
-        found["infill"] = infill_reference(samples, folds)
+        infill = infill_reference(samples, folds)
+        found |= {} if infill is None else {"infill": infill}
     return {name: prepare for name, prepare in found.items() if chosen is None or name in chosen}

@@ -37,14 +37,15 @@ def region_references(samples: xr.Dataset, fold: Rows, mean: Array, seed: int) -
     -------
     dict of str to Prepare
         ``zero``, ``mean``, ``resampled`` (the region of another sample) and ``conditional`` (the region of the
-        training sample that is closest outside of it).
+        training sample that is closest outside of it, where there are training samples).
     """
-    return {
+    found = {
         "zero": constant_reference(0.0),
         "mean": constant_reference(mean),
         "resampled": resampled_reference(fold, seed),
-        "conditional": infill_reference(samples, fold),
     }
+    infill = infill_reference(samples, fold)
+    return found if infill is None else {**found, "conditional": infill}
 
 
 def _sums(result: xr.Dataset, rois: RoiSet, names: Sequence[str]) -> Array | None:

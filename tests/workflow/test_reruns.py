@@ -9,7 +9,7 @@ from tests.workflow.snakes import planned, snakemake
 # one worker runs all of these, because the run they start from takes longer than they do
 pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("finished")]
 
-AFTER_ATTRIBUTE = {"attribute", "aggregate", "yardsticks", "compare", "report", "explore"}
+AFTER_ATTRIBUTE = {"attribute", "aggregate", "yardsticks", "compare", "summarize", "report", "explore"}
 AFTER_TRAIN = {"train", *AFTER_ATTRIBUTE}
 EVERYTHING = {"preprocess", "rois", *AFTER_TRAIN}
 
@@ -40,9 +40,9 @@ def test_a_second_run_does_nothing(finished: Path) -> None:
         (["igc/roi/parcellation.py"], {"rois", *AFTER_ATTRIBUTE}),
         (["igc/attribution/paths.py"], AFTER_ATTRIBUTE),
         (["igc/streaming/tree.py"], AFTER_ATTRIBUTE),
-        (["igc/comparison/agreement.py"], {"yardsticks", "compare", "report", "explore"}),
-        (["igc/steps/aggregate.py", "igc/report/style.py"], {"aggregate", "report", "explore"}),
-        (["igc/steps/yardsticks.py"], {"yardsticks", "compare", "report", "explore"}),
+        (["igc/comparison/agreement.py"], {"yardsticks", "compare", "summarize", "report", "explore"}),
+        (["igc/steps/aggregate.py", "igc/report/style.py"], {"aggregate", "summarize", "report", "explore"}),
+        (["igc/steps/yardsticks.py"], {"yardsticks", "compare", "summarize", "report", "explore"}),
         (["igc/cli.py", "igc/steps/fetch.py", "workflow/report/scores.rst"], set()),
     ],
 )
@@ -59,29 +59,29 @@ def test_an_edit_reruns_what_is_above_it_and_nothing_else(finished: Path, source
         (
             "points: 1,",
             "points: 2,",
-            {"attribute": 2, "aggregate": 1, "yardsticks": 1, "compare": 1, "report": 1, "explore": 1},
+            {"attribute": 2, "aggregate": 1, "yardsticks": 1, "compare": 1, "summarize": 1, "report": 1, "explore": 1},
         ),
         (
             "naive_correlation: {",
             "gradient_x_input: {}\n      naive_correlation: {",
-            {"attribute": 3, "aggregate": 1, "yardsticks": 1, "compare": 1, "report": 1, "explore": 1},
+            {"attribute": 3, "aggregate": 1, "yardsticks": 1, "compare": 1, "summarize": 1, "report": 1, "explore": 1},
         ),
         (
             "inner_folds: 2}",
             "inner_folds: 3}",
-            {"train": 1, "attribute": 1, "aggregate": 1, "yardsticks": 1, "compare": 1, "report": 1, "explore": 1},
+            {"train": 1, "attribute": 1, "aggregate": 1, "yardsticks": 1, "compare": 1, "summarize": 1, "report": 1, "explore": 1},
         ),
         (
             "inner_folds: 2}",
             "inner_folds: 2, seeds: [0, 1]}",
-            {"train": 1, "attribute": 1, "aggregate": 1, "yardsticks": 1, "compare": 1, "report": 1, "explore": 1},
+            {"train": 1, "attribute": 1, "aggregate": 1, "yardsticks": 1, "compare": 1, "summarize": 1, "report": 1, "explore": 1},
         ),
         (
             "quadrants: {kind: quadrants}",
             "halves: {kind: quadrants}",
-            {"rois": 1, "attribute": 4, "aggregate": 1, "yardsticks": 1, "compare": 1, "report": 1, "explore": 1},
+            {"rois": 1, "attribute": 4, "aggregate": 1, "yardsticks": 1, "compare": 1, "summarize": 1, "report": 1, "explore": 1},
         ),
-        ("steps: 3,", "steps: 4,", {"yardsticks": 1, "compare": 1, "report": 1, "explore": 1}),
+        ("steps: 3,", "steps: 4,", {"yardsticks": 1, "compare": 1, "summarize": 1, "report": 1, "explore": 1}),
         ("inner_folds: 2}", "inner_folds: 2, fit: ridge}", {}),
     ],
     ids=["points", "a method", "a model", "a seed", "a region", "a yardstick", "a default written out"],
