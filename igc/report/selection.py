@@ -119,6 +119,9 @@ def method_label(method: str) -> str:
     """Return how a method is called in figures."""
     spelled = {
         "igc": "IGC",
+        "iba": "IBA",
+        "pmi": "PMI",
+        "taylor": "Taylor",
         "x": "\N{MULTIPLICATION SIGN}",
         "deeplift": "DeepLIFT",
         "smoothgrad": "SmoothGrad",

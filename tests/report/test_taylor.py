@@ -41,21 +41,21 @@ def rois():
 
 def test_bars_are_the_parts_averaged_over_targets(result, rois):
     figure = taylor_figure({("net-seed0", "taylor_igc"): result}, rois, "Study")
-    (axes,) = panels(figure, "parts net · taylor IGC")
+    (axes,) = panels(figure, "parts net · Taylor IGC")
     heights = np.array([bar.get_height() for bar in axes.patches]).reshape(3, 3)
     np.testing.assert_allclose(heights, result["part_attribution"].mean("target"), atol=1e-12)
     assert [label.get_text() for label in axes.get_xticklabels()] == ["rest", "frontal", "occipital"]
 
 
 def test_diamonds_are_the_sums_of_the_parts(result, rois):
-    (axes,) = panels(taylor_figure({("net-seed0", "taylor_igc"): result}, rois), "parts net · taylor IGC")
+    (axes,) = panels(taylor_figure({("net-seed0", "taylor_igc"): result}, rois), "parts net · Taylor IGC")
     points = axes.collections[-1].get_offsets()
     expected = result["part_attribution"].mean("target").sum("part")
     np.testing.assert_allclose(points[:, 1], expected, atol=1e-12)
 
 
 def test_matrix_shows_pairs_and_leaves_the_diagonal_out(result, rois):
-    (axes,) = panels(taylor_figure({("net-seed0", "taylor_igc"): result}, rois), "interactions net · taylor IGC")
+    (axes,) = panels(taylor_figure({("net-seed0", "taylor_igc"): result}, rois), "interactions net · Taylor IGC")
     shown = np.asarray(axes.images[0].get_array().filled(np.nan), dtype=float)
     mean = result["interaction"].mean("target").values
     off = ~np.eye(3, dtype=bool)
@@ -68,7 +68,7 @@ def test_certain_interactions_are_bold(result, rois):
     values = np.zeros((2, 3, 3))
     values[:, 0, 1] = values[:, 1, 0] = 0.5
     result["interaction"] = (("target", "region", "other_region"), values)
-    (axes,) = panels(taylor_figure({("net-seed0", "taylor_igc"): result}, rois), "interactions net · taylor IGC")
+    (axes,) = panels(taylor_figure({("net-seed0", "taylor_igc"): result}, rois), "interactions net · Taylor IGC")
     bold = {text.get_position() for text in axes.texts if text.get_weight() == "bold"}
     assert bold == {(0, 1), (1, 0)}
 
