@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from igc.attribution.cells import Cells
-from igc.attribution.gradients import Inputs
+from igc.attribution.gradients import Inputs, flatten, unflatten
 
 __all__ = ["cell_derivatives", "has_forward_mode"]
 
@@ -17,11 +17,14 @@ TANGENT_BYTES = 64 << 20
 """So many bytes of directions are pushed through the model at a time."""
 
 
-def _unflatten(flat: Tensor, like: Inputs) -> Inputs:
-    """Split (direction, pair, component) into one tensor (direction, pair, ...) an input."""
-    sizes = [x[0].numel() for x in like]
-    parts = torch.split(flat, sizes, dim=-1)
-    return tuple(part.reshape(*part.shape[:2], *x.shape[1:]) for part, x in zip(parts, like, strict=True))
+def _pushing(evaluate: Callable[[Inputs], Tensor], points: Inputs) -> Callable[[Tensor], Tensor]:
+    """Return a function of directions (pair, component) that gives the derivatives of all outputs along them."""
+
+    def push(flat: Tensor) -> Tensor:
+        result: Tensor = torch.func.jvp(lambda *x: evaluate(x), points, unflatten(flat, points))[1]
+        return result
+
+    return push
 
 
 def cell_derivatives(
@@ -49,10 +52,6 @@ def cell_derivatives(
     n_cells, (n, d) = cells.matrix.shape[0], difference.shape
     step = max(1, TANGENT_BYTES // max(1, n * d * difference.element_size()))
 
-    def push(*tangents: Tensor) -> Tensor:
-        result: Tensor = torch.func.jvp(lambda *x: evaluate(x), points, tangents)[1]
-        return result
-
     parts = []
     with torch.no_grad(), warnings.catch_warnings():
         # activations without a batching rule are pushed one direction at a time, which is still faster than a loop
@@ -66,21 +65,16 @@ def cell_derivatives(
                 part = difference[:, members]
                 tangents[row][:, members] = part
                 control[row] = part @ pilot[:, members].T
-            parts.append(torch.vmap(push)(*_unflatten(tangents, points)) - control)
+            parts.append(torch.vmap(_pushing(evaluate, points))(tangents) - control)
         return torch.cat(parts).permute(1, 2, 0)
 
 
 def has_forward_mode(evaluate: Callable[[Inputs], Tensor], points: Inputs) -> bool:
     """Say whether every operation of a model has a forward mode that agrees with its reverse mode on a few points."""
-
-    def push(*tangents: Tensor) -> Tensor:
-        result: Tensor = torch.func.jvp(lambda *x: evaluate(x), points, tangents)[1]
-        return result
-
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="There is a performance drop")
-            forward = torch.vmap(push)(*(x[None] for x in points))[0]
+            forward = torch.vmap(_pushing(evaluate, points))(flatten(points)[None])[0]
     except (RuntimeError, NotImplementedError):
         return False
     leaves = tuple(x.detach().clone().requires_grad_() for x in points)

@@ -16,7 +16,15 @@ from igc.config import Training
 from igc.errors import ModelError, explain
 from igc.models.batches import Batches, Rows, SampleSource
 from igc.models.patch_sampler import PatchSampler
-from igc.models.training import EpochCallback, checkpoints, make_trainer, read_checkpoint, silence, split_rows
+from igc.models.training import (
+    EpochCallback,
+    checkpoints,
+    make_trainer,
+    one_cycle,
+    read_checkpoint,
+    silence,
+    split_rows,
+)
 from igc.seeding import generator, integer_seed
 
 __all__ = ["PatchPlan", "fit_patch_sampler"]
@@ -74,13 +82,7 @@ class _Loop(L.LightningModule):  # type: ignore[misc]
         return self.check_batches
 
     def configure_optimizers(self) -> dict[str, Any]:
-        training = self.plan.training
-        optimizer = torch.optim.AdamW(
-            self.module.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
-        )
-        steps = max(8, training.epochs * len(self.fit_batches) + 1)  # torch makes no cycle of fewer than eight
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, training.learning_rate, steps, pct_start=0.25)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return one_cycle(self.module, self.plan.training, len(self.fit_batches))
 
     def _loss(self, inputs: Tensor, purpose: str, *index: int) -> Tensor:
         height, width = self.plan.shape[-2:]

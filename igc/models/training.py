@@ -41,6 +41,7 @@ __all__ = [
     "checkpoints",
     "fit_network",
     "make_trainer",
+    "one_cycle",
     "read_checkpoint",
     "silence",
     "split_rows",
@@ -145,6 +146,14 @@ def split_rows(rows: Rows, groups: Rows, share: float, seed: int) -> tuple[Rows,
     return rows[~held], rows[held]
 
 
+def one_cycle(module: nn.Module, training: Training, n_batches: int) -> dict[str, Any]:
+    """Return AdamW with a learning rate that rises and falls once, in the form Lightning takes them."""
+    optimizer = torch.optim.AdamW(module.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay)
+    steps = max(8, training.epochs * n_batches + 1)  # torch makes no cycle of fewer than eight
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, training.learning_rate, steps, pct_start=0.25)
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
 class _Loop(L.LightningModule):  # type: ignore[misc]
     """The module in training, with losses, optimiser and learning curve."""
 
@@ -165,14 +174,7 @@ class _Loop(L.LightningModule):  # type: ignore[misc]
         return self.check_batches
 
     def configure_optimizers(self) -> dict[str, Any]:
-        training = self.plan.training
-        optimizer = torch.optim.AdamW(
-            self.module.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
-        )
-        # torch cannot make a cycle of fewer than eight steps
-        steps = max(8, training.epochs * len(self.fit_batches) + 1)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, training.learning_rate, steps, pct_start=0.25)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return one_cycle(self.module, self.plan.training, len(self.fit_batches))
 
     def loss(self, outputs: Tensor, responses: Tensor, smoothing: float) -> Tensor:
         if self.plan.categories:

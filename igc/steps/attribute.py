@@ -161,15 +161,10 @@ def attribute(
         model.to(chosen)
     called, shown = _in_space(model, source, embedding, chosen)
     sets = parse_rois(spread_labels(rois, source.input_shapes[0], shown.input_shapes[0]), shown.input_shapes[0])
-    problem = Problem(
-        Outputs(called, output, None if targets is None else tuple(targets)),
-        shown,
-        group_blocks(labels, source.n_samples),
-        chosen,
-        seed=seed,
-        batch_size=int(extra.pop("batch_size", 256)),
-        block_size=int(extra.pop("block_size", 1024)),
-    )
+    batch, block = (int(extra.pop(name, default)) for name, default in (("batch_size", 256), ("block_size", 1024)))
+    outputs = Outputs(called, output, None if targets is None else tuple(targets))
+    blocks = group_blocks(labels, source.n_samples)
+    problem = Problem(outputs, shown, blocks, chosen, seed=seed, batch_size=batch, block_size=block)
     chosen_options = Options(baselines, points, tolerance, extra.pop("summary", None), with_features(extra, sets))
     layout = make_layout(shown.input_shapes, input_dims(source, shown, dims), sets, pool)
     problem = replace(problem, dtype=input_dtype(model, problem), pooling=layout.cells)
@@ -183,10 +178,14 @@ def attribute(
         request = plan_null(null, sets, n_targets, n, labels, order)
         solved = solve(problem, entry, chosen_options, run, n_targets, request)
     attributes = {"method": method, "output": output, "seed": seed, "baselines": _described(baselines)}
-    attributes["groups_digest"] = digest(problem.groups[np.argsort(source.order)].tolist())
+    attributes["groups_digest"] = _groups_digest(problem, source)
     dataset = assemble([FoldResult(*solved)] if solved else [], entry, layout, names, sets, attributes)
     dataset.attrs["seconds"] = time.perf_counter() - started
     return dataset
+
+
+def _groups_digest(problem: Problem, source: ArraySource) -> str:
+    return digest(problem.groups[np.argsort(source.order)].tolist())
 
 
 def _labels(
