@@ -205,6 +205,8 @@ class Method:
         Where it was published.
     options : tuple of str
         Names of the extra options it takes.
+    only_used : bool
+        Whether an input that the model does not use gets nothing; a pattern may go with a prediction all the same.
     """
 
     name: str
@@ -215,6 +217,7 @@ class Method:
     signed: bool
     source: str
     options: tuple[str, ...] = ()
+    only_used: bool = True
 
     @property
     def complete(self) -> bool:

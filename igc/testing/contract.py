@@ -77,7 +77,7 @@ def check_seed_repeats(name: str) -> None:
 
 def check_ignored_input_gets_nothing(name: str) -> None:
     """Require exactly zero for a component the model does not use (data methods look at no model)."""
-    if METHODS[name].needs == "data":
+    if METHODS[name].needs == "data" or not METHODS[name].only_used:
         return
     model, samples = _case(name)
     result = _run(name, model, samples)

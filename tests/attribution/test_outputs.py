@@ -9,6 +9,7 @@ from igc.attribution.registry import METHODS
 from igc.testing.closed_forms import _path_gradients
 from igc.testing.probes import InputRecorder, linear_model, smooth_network, toy_samples
 
+LINEAR = {name for name, method in METHODS.items() if method.needs == "linear model"}
 MODULES = {"deeplift", "lrp_epsilon"}
 """Rules of single layers: they take no function in place of a module, and raw outputs only."""
 PREDICTIVE = {"feature_iba", "input_iba", "pmi", "information_gain"}
@@ -57,7 +58,7 @@ def test_a_model_of_one_number_a_sample_needs_no_target_axis(method):
     np.testing.assert_allclose(without["attribution"], with_axis["attribution"], rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("method", sorted(set(METHODS) - {"linear_igc"} - MODULES - BY_INPUT))
+@pytest.mark.parametrize("method", sorted(set(METHODS) - LINEAR - MODULES - BY_INPUT))
 def test_several_inputs_share_one_sum(method):
     model = smooth_network(7, 2, seed=2)
     inputs, responses = toy_samples(90, 7, model)
@@ -86,7 +87,7 @@ def test_a_baseline_of_one_number_or_zeros_is_no_special_case(method):
     np.testing.assert_array_equal(named["attribution"], given["attribution"])
 
 
-@pytest.mark.parametrize("method", sorted(set(METHODS) - {"linear_igc"}))
+@pytest.mark.parametrize("method", sorted(set(METHODS) - LINEAR))
 def test_calls_for_different_targets_leave_no_trace_in_each_other(method):
     model = smooth_network(4, 3, seed=2)
     samples = toy_samples(60, 4, model)
@@ -96,7 +97,7 @@ def test_calls_for_different_targets_leave_no_trace_in_each_other(method):
     np.testing.assert_array_equal(last["attribution"], alone["attribution"])
 
 
-@pytest.mark.parametrize("method", sorted(set(METHODS) - {"linear_igc"}))
+@pytest.mark.parametrize("method", sorted(set(METHODS) - LINEAR))
 def test_samples_that_fill_no_batch_count_as_much_as_others(method):
     model = linear_model(np.random.default_rng(1).normal(size=(2, 4)))
     inputs, responses = toy_samples(50, 4, model)

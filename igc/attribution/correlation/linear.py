@@ -1,9 +1,10 @@
-"""Closed forms: the IGC of a linear model, and the plain correlation of inputs with responses."""
+"""Closed forms: IGC, weights and patterns of a linear model, and the plain correlation of inputs with responses."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from igc.errors import MethodError, explain
 from igc.stats.correlation import correlation_scale
 from igc.stats.moments import Array, Moments
 
-__all__ = ["LinearCorrelation", "NaiveCorrelation"]
+__all__ = ["HaufePattern", "LinearCorrelation", "LinearWeights", "NaiveCorrelation"]
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,10 @@ class _FromScores:
 
 
 @dataclass(frozen=True)
-class LinearCorrelation(_FromScores):
-    """IGC of a linear model, exactly: w_i cov(x_i, y) / (sd(y) sd(yhat)), the product measure divided by R."""
+class _OfLinearModel(_FromScores):
+    """A method that reads the weights of a linear model."""
+
+    name: ClassVar[str]
 
     @cached_property
     def _weights(self) -> Array:
@@ -64,8 +67,15 @@ class LinearCorrelation(_FromScores):
         spread = np.abs(gradients[0] - gradients[1]).max()
         if spread > 1e-5 * np.abs(gradients).max():
             seen = f"gradients that differ by {spread:.3g} between samples"
-            raise MethodError(explain("linear_igc", seen, "a linear model", "use the method igc for this model"))
+            raise MethodError(explain(self.name, seen, "a linear model", "use the method igc for this model"))
         return np.asarray(gradients[0])
+
+
+@dataclass(frozen=True)
+class LinearCorrelation(_OfLinearModel):
+    """IGC of a linear model, exactly: w_i cov(x_i, y) / (sd(y) sd(yhat)), the product measure divided by R."""
+
+    name: ClassVar[str] = "linear_igc"
 
     def finish(self, state: None) -> Outcome:
         """Multiply weights and covariances."""
@@ -84,6 +94,44 @@ class LinearCorrelation(_FromScores):
     def null(self, request: NullRequest) -> InputNull:
         """Return the null of the region sums: each sample's map is weights times inputs."""
         return self._null(request, self._weights, self.scores.scale)
+
+
+@dataclass(frozen=True)
+class LinearWeights(_OfLinearModel):
+    """Standardised weights of a linear model: w_i sd(x_i) / sd(y)."""
+
+    name: ClassVar[str] = "linear_weights"
+
+    def finish(self, state: None) -> Outcome:
+        """Bring weights to the same units."""
+        scores = self.scores
+        without = None
+        if scores.resolved:
+            without = self._weights * _relative_spread(scores.without_group)
+        value = (self._weights * _relative_spread(scores.pooled))[0]
+        return Outcome(MapEstimate(value, without_group=without), evaluations=2, maps={"weight": self._weights})
+
+
+@dataclass(frozen=True)
+class HaufePattern(_OfLinearModel):
+    """Patterns of a linear model (Haufe et al. 2014), in standard deviations: the correlation of input and prediction.
+
+    The pattern itself, cov(x_i, yhat) / var(yhat), is the further map ``pattern``: how much of an input goes with one
+    unit of the prediction.
+    """
+
+    name: ClassVar[str] = "haufe"
+
+    def finish(self, state: None) -> Outcome:
+        """Divide covariances with the predictions by the standard deviations."""
+        scores, n_targets = self.scores, len(self._weights)  # refuses a model that is not linear
+        value = _input_correlation(scores.pooled, 1)[0]
+        without = _input_correlation(scores.without_group, 1) if scores.resolved else None
+        covariance, variance = scores.pooled.covariance(1)[0], scores.pooled.scalar_covariance(1, 1)[0]
+        pattern = np.divide(
+            covariance, variance.reshape(n_targets, 1), out=np.zeros_like(covariance), where=variance[:, None] > 0
+        )
+        return Outcome(MapEstimate(value, without_group=without), evaluations=2, maps={"pattern": pattern})
 
 
 @dataclass(frozen=True)
@@ -107,7 +155,14 @@ class NaiveCorrelation(_FromScores):
         return self._null(request, weights, scale)
 
 
-def _input_correlation(moments: Moments) -> Array:
-    """Return corr(x_i, y_k), (block, target, component); 0 for constant components or responses."""
-    variance = moments.map_variance() * moments.scalar_covariance(0, 0)[:, :, None]
-    return np.divide(moments.covariance(0), np.sqrt(variance), out=np.zeros_like(variance), where=variance > 0)
+def _input_correlation(moments: Moments, scalar: int = 0) -> Array:
+    """Return corr(x_i, y_k), (block, target, component); 0 for constants. Scalar 1: with predictions in place of y."""
+    variance = moments.map_variance() * moments.scalar_covariance(scalar, scalar)[:, :, None]
+    return np.divide(moments.covariance(scalar), np.sqrt(variance), out=np.zeros_like(variance), where=variance > 0)
+
+
+def _relative_spread(moments: Moments) -> Array:
+    """Return sd(x_i) / sd(y_k), (block, target, component); 0 for constant responses."""
+    inputs, responses = np.sqrt(moments.map_variance()), np.sqrt(moments.scalar_covariance(0, 0))[:, :, None]
+    out = np.zeros(np.broadcast_shapes(inputs.shape, responses.shape))
+    return np.divide(inputs, responses, out=out, where=responses > 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from igc.attribution.correlation.data_baseline import DataBaselineCorrelation
-from igc.attribution.correlation.linear import LinearCorrelation, NaiveCorrelation
+from igc.attribution.correlation.linear import HaufePattern, LinearCorrelation, LinearWeights, NaiveCorrelation
 from igc.attribution.correlation.shared_baselines import SharedBaselineCorrelation
 from igc.attribution.correlation.two_groups import TwoGroupTest
 from igc.attribution.problem import Problem, explain_predictions
@@ -70,6 +70,25 @@ METHODS = (
         closes_to="score",
         signed=True,
         source="arXiv 2404.13910; Pratt 1987",
+    ),
+    Method(
+        "linear_weights",
+        LinearWeights,
+        "standardised weights of a linear model: what it multiplies inputs with",
+        needs="linear model",
+        closes_to=None,
+        signed=True,
+        source="weights times SD of the input over SD of the response",
+    ),
+    Method(
+        "haufe",
+        HaufePattern,
+        "Haufe patterns of a linear model: how inputs go with its predictions",
+        needs="linear model",
+        closes_to=None,
+        signed=True,
+        source="Haufe et al. 2014",
+        only_used=False,
     ),
 )
 """What the registry holds of this system."""
