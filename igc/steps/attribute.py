@@ -33,7 +33,7 @@ from igc.steps.nulls import BLOCK, NullSettings, plan_null
 from igc.steps.pooling import Pool, make_layout
 from igc.steps.progress import Reporter
 from igc.steps.read_ahead import ReadAhead
-from igc.steps.request import write_request
+from igc.steps.request import remove_request, write_request
 from igc.steps.sampling import check_sampler, usable_model, with_sampler
 from igc.steps.solving import (
     Run,
@@ -351,9 +351,15 @@ def attribute_files(
     result = assemble(results, entry, layout, names, sets, attributes)
     result = examples.label(result, maps)
     result.attrs["seconds"] = time.perf_counter() - started
+    if kept:
+        result.attrs["work_seconds"] = sum(
+            states.seconds() for states in {states.key: states for states in kept}.values()
+        )
     save_result(result, output)
     for partial_states in kept:
         partial_states.clear()
+    if checkpoint is not None and not others:
+        remove_request(checkpoint)
 
 
 def _provenance(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from igc.config import MethodSettings
 from igc.errors import MissingFileError, StateMismatchError, explain
 from igc.store.atomic import write_text
 
-__all__ = ["REQUEST", "read_request", "write_request"]
+__all__ = ["REQUEST", "read_request", "remove_request", "write_request"]
 
 REQUEST = "request.json"
 """Says in the folder of a share what was asked for."""
@@ -70,3 +71,16 @@ def read_request(folder: Path) -> dict[str, Any]:
         seen, allowed = f"no {', '.join(sorted(missing))}", "a share of an attribution"
         raise StateMismatchError(explain(file, seen, allowed, "run `igc attribute --share` again"))
     return request
+
+
+def remove_request(folder: Path) -> None:
+    """Remove what a share said of itself, after the result was written.
+
+    Parameters
+    ----------
+    folder : Path
+        The checkpoint folder of the share; it is removed where nothing is left in it.
+    """
+    (folder / REQUEST).unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()

@@ -220,11 +220,12 @@ def _rounds(problem: Problem, run: Run) -> bool:
     if problem.device.type != "cuda":
         return False
     partials = run.partials("precision")
-    kept = None if partials is None else partials.load("precision")
-    rounds = allows_tf32(problem) if kept is None else bool(kept["tf32"][0])
-    if partials is not None and kept is None:
-        partials.save("precision", {"tf32": np.array([rounds])})
-    return rounds
+    if partials is None:
+        return allows_tf32(problem)
+    kept = partials.load("precision")
+    if kept is None:
+        kept = partials.agree("precision", {"tf32": np.array([allows_tf32(problem)])})
+    return bool(kept["tf32"][0])
 
 
 def _solve_blocks(
@@ -285,7 +286,9 @@ def _chosen(attribution: DatasetAttribution, run: Run) -> DatasetAttribution:
     kept = None if partials is None else partials.load("side")
     chosen = attribution.choose(None if kept is None else bytes(kept["side"]).decode())
     if partials is not None and kept is None:
-        partials.save("side", {"side": np.frombuffer(chosen.side.encode(), dtype=np.uint8)})
+        # shares of one attribution measure at the same time, and may find different sides the cheaper ones
+        agreed = partials.agree("side", {"side": np.frombuffer(chosen.side.encode(), dtype=np.uint8)})
+        chosen = attribution.choose(bytes(agreed["side"]).decode())
     return cast("DatasetAttribution", chosen)
 
 

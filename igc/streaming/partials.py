@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
+import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +67,7 @@ class Partials:
         places = (self._file(name), *(folder / self.key[:16] / f"{name}.safetensors" for folder in self.others))
         return next((file for file in places if file.is_file()), None)
 
-    def save(self, name: str, arrays: Arrays) -> None:
+    def save(self, name: str, arrays: Arrays, seconds: float = 0.0) -> None:
         """Write a state, whole or not at all.
 
         Parameters
@@ -73,13 +76,55 @@ class Partials:
             Name of the task.
         arrays : mapping of str to array
             The state.
+        seconds : float
+            How long it took to compute.
         """
         mark = self.folder / self.key[:16] / OWNER
         if self.owner and not mark.is_file():
             write_text(mark, self.owner)
         plain = {field: np.ascontiguousarray(value) for field, value in arrays.items()}
         with replacing(self._file(name)) as temporary:
-            save_file(plain, temporary, metadata={"key": self.key, "sha256": _digest(plain, self.key)})
+            metadata = {"key": self.key, "sha256": _digest(plain, self.key), "seconds": repr(seconds)}
+            save_file(plain, temporary, metadata=metadata)
+
+    def agree(self, name: str, arrays: Arrays) -> dict[str, npt.NDArray[Any]]:
+        """Write a state unless there is one, and return the one that is there, so that jobs hold to one choice.
+
+        Parameters
+        ----------
+        name : str
+            Name of the choice.
+        arrays : mapping of str to array
+            What to write.
+
+        Returns
+        -------
+        dict of str to array
+            What was written first.
+        """
+        kept = self.load(name)
+        if kept is not None:
+            return kept
+        own = f"{name}-{uuid.uuid4().hex}"
+        self.save(own, arrays)
+        try:
+            os.link(self._file(own), self._file(name))  # unlike a renaming it fails where the name is taken
+        except FileExistsError:
+            pass
+        except OSError:  # a file system without links
+            self.save(name, arrays)
+        self._file(own).unlink()
+        agreed = self.load(name)
+        return {field: np.asarray(value) for field, value in arrays.items()} if agreed is None else agreed
+
+    def seconds(self) -> float:
+        """Return how long it took to compute the states that are kept, by whatever processes."""
+        total = 0.0
+        for folder in (self.folder, *self.others):
+            for file in sorted((folder / self.key[:16]).glob("*.safetensors")):
+                with suppress(SafetensorError, OSError, ValueError), safe_open(file, framework="np") as opened:
+                    total += float((opened.metadata() or {}).get("seconds", 0.0))
+        return total
 
     def load(self, name: str) -> dict[str, npt.NDArray[Any]] | None:
         """Read a state back.

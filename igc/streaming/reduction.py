@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Protocol, Self, TypeVar
@@ -43,9 +44,10 @@ def _compute(unit: Callable[[int], S], task: tuple[int, int], kind: type[S], par
         if arrays is not None:
             state: S = kind.from_arrays(arrays)
             return state
+    started = time.perf_counter()
     state = reduce_node(task[0], task[1], unit, lambda a, b: a.merge(b))
     if partials is not None:
-        partials.save(name, state.to_arrays())
+        partials.save(name, state.to_arrays(), time.perf_counter() - started)
     return state
 
 

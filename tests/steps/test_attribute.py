@@ -107,6 +107,18 @@ def test_shares_merge_to_the_same_bits_and_recompute_nothing(study, whole, tmp_p
     assert not saved
 
 
+def test_shares_in_one_folder_leave_nothing_to_compute_and_nothing_behind(study, whole, tmp_path, monkeypatch):
+    common = {**study, "settings": SETTINGS, "output": tmp_path / "map.zarr", "checkpoint": tmp_path / "states"}
+    for i in (3, 1, 2):
+        attribute_files(**common, share=(i, 3), progress=False)
+    monkeypatch.setattr("igc.streaming.partials.Partials.save", lambda self, name, arrays, seconds=0.0: 1 / 0)
+    attribute_files(**common, progress=False)
+    result = igc.open_result(tmp_path / "map.zarr")
+    same_bits(result, whole)
+    assert result.attrs["work_seconds"] > 0
+    assert not (tmp_path / "states").exists()
+
+
 def test_shares_of_different_requests_are_not_merged(study, tmp_path):
     for name, seed in (("a", 0), ("b", 1)):
         write_request(tmp_path / name, study["samples"], study["model"], SETTINGS, None, seed)

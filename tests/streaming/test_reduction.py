@@ -1,3 +1,7 @@
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,7 +9,7 @@ from hypothesis import strategies as st
 
 from igc.errors import ConfigError
 from igc.stats.moments import Moments
-from igc.streaming import Execution, Partials, reduce_units
+from igc.streaming import Execution, Partials, compute_share, reduce_units
 from igc.streaming.tree import aligned_tasks, reduce_node, reduce_roots
 
 RANDOM = np.random.default_rng(0)
@@ -108,6 +112,40 @@ def test_a_damaged_partial_is_computed_again(tmp_path, damage, caplog):
 def test_partials_of_another_key_are_not_taken(tmp_path):
     reduce_units(5, unit, Moments, partials=Partials(tmp_path, "a" * 64))
     assert Partials(tmp_path, "b" * 64).load("units-00000000-00000001") is None
+
+
+def test_all_hold_to_the_choice_that_was_written_first(tmp_path):
+    start = threading.Barrier(8)
+
+    def chosen(value):
+        start.wait()
+        return int(Partials(tmp_path, "a" * 64).agree("side", {"side": np.array([value])})["side"][0])
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(chosen, range(8)))) == 1
+    assert [file.name for file in tmp_path.rglob("*.safetensors")] == ["side.safetensors"]
+
+
+def test_a_file_system_without_links_keeps_a_choice_too(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(95, "links are not supported")
+
+    monkeypatch.setattr("os.link", refuse)
+    partials = Partials(tmp_path, "a" * 64)
+    assert [int(partials.agree("side", {"side": np.array([value])})["side"][0]) for value in (3, 4)] == [3, 3]
+
+
+def test_states_say_how_long_they_took_even_after_an_interruption(tmp_path):
+    def slow(index):
+        time.sleep(0.02)
+        return unit(index)
+
+    partials = Partials(tmp_path, "k" * 64)
+    compute_share(6, slow, Moments, (1, 2), partials)
+    half = partials.seconds()
+    reduce_units(6, slow, Moments, partials=partials)
+    assert 0.06 <= half < partials.seconds()
+    assert partials.seconds() >= 0.12
 
 
 def test_clearing_leaves_nothing_behind(tmp_path):
