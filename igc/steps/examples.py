@@ -18,6 +18,7 @@ from igc.attribution.scores import Scores
 from igc.config import MethodSettings
 from igc.roi.sets import RoiSet
 from igc.steps.nulls import NullSettings
+from igc.steps.read_ahead import ReadAhead
 from igc.steps.sources import StoreSource
 from igc.steps.spaces import with_features
 from igc.store.arrays import read_values
@@ -136,9 +137,10 @@ def explain_examples(
         None where the method explains no single samples.
     """
     here = np.flatnonzero(examples.folds == fold)
-    source = problem.source
+    source = problem.source.source if isinstance(problem.source, ReadAhead) else problem.source
     if not isinstance(source, StoreSource):
         return None
+    problem = replace(problem, source=source)
     numbers = {int(row): i for i, row in enumerate(source.rows)}
     rows = examples.rows[here]
     if all(int(row) in numbers for row in rows):

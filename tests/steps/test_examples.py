@@ -40,6 +40,15 @@ def test_a_stored_map_of_an_example_is_that_of_its_fold_and_class(study: dict[st
         np.testing.assert_allclose(found, (x * x.grad).detach()[0], rtol=1e-5, atol=1e-7)
 
 
+def test_samples_that_are_read_as_they_are_needed_have_examples_as_well(
+    study: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = run(study, "held", method="gradient_x_input", examples=12)
+    monkeypatch.setattr("igc.steps.sources.CACHE_BYTES", 0)
+    read = run(study, "read", method="gradient_x_input", examples=12)
+    np.testing.assert_array_equal(read["example_attribution"], held["example_attribution"])
+
+
 def test_the_draws_of_an_example_do_not_depend_on_how_many_there_are(study: dict[str, Path]) -> None:
     every = run(study, "every", method="expected_gradients", points=4, examples=10_000)
     some = run(study, "some", method="expected_gradients", points=4, examples=6)
