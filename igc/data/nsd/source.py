@@ -22,6 +22,7 @@ from igc.data.nsd.layout import Layout
 from igc.data.nsd.rois import read_roi, right_hemisphere
 from igc.data.nsd.statistics import image_statistics, luminance
 from igc.data.nsd.stimuli import Stimuli, area_weights, open_stimuli
+from igc.data.nsd.truth import FIELD_OF_VIEW, planted_fields
 from igc.data.source import FloatArray, IntArray, Source, Variable, codes_of
 from igc.data.volumes import load_image, read_volumes
 from igc.errors import DataError, explain
@@ -203,7 +204,7 @@ def _target_variables(
     }
     for name, atlas in _atlases(data, files, used).items():
         variables[f"target_{name}"] = Variable(("target",), atlas.values, atlas.attributes)
-    return variables
+    return variables | planted_fields(files.layout, files.grid.index(used))
 
 
 def _trials(data: NsdData, layout: Layout, design: Design, n_sessions: int) -> Trials:
@@ -316,5 +317,6 @@ def _encoding(
         target_names=names,
         read=lambda positions: (inputs(positions), responses(positions)),
         variables=variables,
+        attributes={"field_of_view": FIELD_OF_VIEW},
         **common,
     )
