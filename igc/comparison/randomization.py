@@ -11,10 +11,22 @@ from scipy.ndimage import uniform_filter
 from scipy.stats import rankdata
 from torch import nn
 
-from igc.comparison.judged import Array
+from igc.comparison.judged import Array, image_grid, unit_maps
 from igc.seeding import integer_seed
 
-__all__ = ["cascade", "learned_layers", "rank_similarity", "seed_similarity", "structural_similarity"]
+__all__ = [
+    "cascade",
+    "depths",
+    "learned_layers",
+    "pearson",
+    "rank_similarity",
+    "seed_similarity",
+    "similarities",
+    "structural_similarity",
+]
+
+MOST_DEPTHS = 3
+WINDOW = 5
 
 
 def learned_layers(model: nn.Module) -> list[str]:
@@ -50,6 +62,26 @@ def cascade(model: nn.Module, seed: int) -> Iterator[tuple[str, nn.Module]]:
         yield name, current
 
 
+def depths(model: nn.Module, seed: int) -> Iterator[tuple[float, nn.Module]]:
+    """Make some copies of the cascade, at most three and the deepest always.
+
+    Parameters
+    ----------
+    model, seed
+        As for :func:`cascade`.
+
+    Yields
+    ------
+    float, torch.nn.Module
+        Share of the layers with random parameters, and the copy.
+    """
+    n = len(learned_layers(model))
+    shown = set(np.linspace(1, n, min(n, MOST_DEPTHS)).round().astype(int).tolist())
+    for depth, (_, module) in enumerate(cascade(model, seed), 1):
+        if depth in shown:
+            yield depth / n, module
+
+
 def _restart(layer: nn.Module) -> None:
     reset = getattr(layer, "reset_parameters", None)
     if not callable(reset):
@@ -60,6 +92,18 @@ def _restart(layer: nn.Module) -> None:
     reset()
     for name, value in layer.named_buffers(recurse=False):
         value.copy_(kept[name])
+
+
+def similarities(before: Array, after: Array) -> dict[str, Array]:
+    """Compare maps (map, component...) one by one: by ranks, and images by structure too, (map,) by measure."""
+    shape = before.shape[1:]
+    pairs = list(zip(unit_maps(before, shape), unit_maps(after, shape), strict=True))
+    found = {"rank": np.array([rank_similarity(a, b) for a, b in pairs])}
+    grid = image_grid(shape)
+    if grid is not None and min(grid) >= WINDOW:
+        structure = [structural_similarity(a.reshape(grid), b.reshape(grid), WINDOW) for a, b in pairs]
+        found["ssim"] = np.array(structure)
+    return found
 
 
 def structural_similarity(a: Array, b: Array, window: int = 5) -> float:
@@ -93,11 +137,16 @@ def structural_similarity(a: Array, b: Array, window: int = 5) -> float:
     return float(index[edge : index.shape[0] - edge, edge : index.shape[1] - edge].mean())
 
 
-def rank_similarity(a: Array, b: Array) -> float:
-    """Return Spearman's correlation of two maps, (unit,); 0 where one of them is constant."""
-    x, y = (rankdata(values) - (len(values) + 1) / 2 for values in (a, b))
+def pearson(a: Array, b: Array) -> float:
+    """Return the correlation of two maps, (unit,); 0 where one of them is constant."""
+    x, y = (np.asarray(values, dtype=np.float64) - np.mean(values) for values in (a, b))
     size = float(np.sqrt((x @ x) * (y @ y)))
     return float(x @ y) / size if size > 0 else 0.0
+
+
+def rank_similarity(a: Array, b: Array) -> float:
+    """Return Spearman's correlation of two maps, (unit,); 0 where one of them is constant."""
+    return pearson(rankdata(a), rankdata(b))
 
 
 def seed_similarity(values: Array, errors: Array) -> float:

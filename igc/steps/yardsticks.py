@@ -37,7 +37,7 @@ from igc.roi.sets import RoiSet, open_rois
 from igc.steps.examples import Examples
 from igc.steps.matching import check_match
 from igc.steps.progress import Reporter
-from igc.steps.randomized import RandomizedMaps, judge_draws, judge_randomization
+from igc.steps.randomized import DatasetAgain, RandomizedMaps, judge_draws, judge_randomization
 from igc.steps.references import references_of
 from igc.steps.regions import judge_deletion, judge_sizes, region_references
 from igc.steps.solving import StoredModel, choose_device
@@ -53,6 +53,8 @@ __all__ = ["judge_models"]
 BATCH = 512
 MOST_TARGETS = 10
 """Largest number of targets on which maps of the dataset are scored."""
+MOST_AGAIN = 128
+"""Largest number of samples on which maps of the dataset are made again."""
 MOST_TESTED = 1000
 """Largest number of samples on which a retrained model is scored."""
 
@@ -262,7 +264,7 @@ def _judge(study: _Study, samples: Path, sets: Mapping[str, RoiSet], advance: An
         judge_scores(data, {"mean": constant_reference(mean)}, settings, study.seed, table)
         taken = region_references(study.samples, folds, mean, study.seed)
         judge_deletion(first, responses, folds, targets, study.results, sets, taken, study.seed, table)
-        judge_draws(study.results, table)
+        judge_draws(study.results, table, _again(study, samples, examples), sets)
     if "truth" in study.samples:
         judge_truth(*_planted(study, maps), examples.rows, study.seed, table)
     advance(1)
@@ -272,11 +274,19 @@ def _judge(study: _Study, samples: Path, sets: Mapping[str, RoiSet], advance: An
         same = study.spread_rows(np.flatnonzero(study.fold == fold), 32)
         randomized = RandomizedMaps(samples, chosen, same, study.model.module(fold), study.model.device, study.seed)
         judge_randomization(randomized, study.results, sets, table)
+        judge_randomization(_again(study, samples, examples), study.results, sets, table)
     advance(1)
     if settings.retrained:
         _retrain(study, table)
     advance(1)
     return table
+
+
+def _again(study: _Study, samples: Path, examples: Examples) -> DatasetAgain:
+    """Return what makes maps of the dataset again, on some samples of the first fold."""
+    fold = int(examples.folds[0])
+    rows = study.spread_rows(np.flatnonzero(study.fold == fold), MOST_AGAIN)
+    return DatasetAgain(samples, rows, study.model.module(fold), study.model.device, study.seed)
 
 
 def _few(examples: Examples, count: int) -> Examples:
