@@ -31,6 +31,7 @@ from igc.cli_options import (
     folders,
     shown,
 )
+from igc.cli_status import give_signs, status
 from igc.errors import ConfigError, IgcError, explain
 
 __all__ = ["app", "main"]
@@ -91,6 +92,7 @@ def _root(
     from igc.steps.memory import use_one_heap
 
     use_one_heap()
+    give_signs()
 
 
 @app.command()
@@ -479,6 +481,7 @@ def config_schema(
 
 
 app.command("make-nsd")(make_nsd)
+app.command()(status)
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,7 +39,7 @@ SeedOption = Annotated[
 SamplesOption = Annotated[Path, typer.Option(help="The samples store (samples.zarr, or the zarr.json in it).")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:<number>.")]
 ProgressOption = Annotated[
-    bool | None, typer.Option("--progress/--no-progress", help="Show progress; default: only on a terminal.")
+    bool | None, typer.Option("--progress/--no-progress", help="Show progress: bars on a terminal, else a line every half a minute; default: yes.")
 ]
 WorkersOption = Annotated[
     int | None, typer.Option(min=1, help="Worker processes; default: more than this one where they help.")
@@ -60,8 +59,8 @@ def folders(paths: list[Path] | None) -> list[Path]:
 
 
 def shown(progress: bool | None) -> bool:
-    """Say whether to show progress: as asked, else on a terminal."""
-    return sys.stderr.isatty() if progress is None else progress
+    """Say whether to show progress: as asked, else yes."""
+    return progress is not False
 
 
 def chosen_entry(entries: Any, name: str | None, option: str, where: Path) -> Any:

@@ -1,7 +1,9 @@
-"""Progress on the terminal, with the time left and the precision reached; silent when asked to be."""
+"""Progress with the time left and the precision reached: bars on a terminal, a line now and then in a log."""
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -10,11 +12,34 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-__all__ = ["Reporter"]
+__all__ = ["Reporter", "duration"]
+
+LINE_SECONDS = 30.0
+"""A log gets a line of a piece of work so often; of shorter ones it gets none."""
+AT_ONCE = 1.0
+"""What is done within so many seconds says nothing of the pace."""
+
+
+def duration(seconds: float) -> str:
+    """Write a time as people read it.
+
+    Parameters
+    ----------
+    seconds : float
+        How long something takes; negative counts as zero.
+
+    Returns
+    -------
+    str
+        Such as ``0:07``, ``12:30`` or ``26:01:05`` (hours, minutes, seconds).
+    """
+    minutes, rest = divmod(round(max(0.0, seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 class Reporter:
-    """Shows one bar a piece of work.
+    """Shows one bar a piece of work on a terminal or in a notebook, and elsewhere a line every half a minute.
 
     Parameters
     ----------
@@ -27,6 +52,9 @@ class Reporter:
     def __init__(self, shown: bool, title: str) -> None:
         self._title = title
         self._error = ""
+        console = Console(stderr=True)
+        bars = console.is_terminal or console.is_jupyter
+        self._lines = shown and not bars
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -35,8 +63,8 @@ class Reporter:
             TextColumn("left"),
             TimeRemainingColumn(),
             TextColumn("{task.fields[error]}"),
-            console=Console(stderr=True),
-            disable=not shown,
+            console=console,
+            disable=not (shown and bars),
         )
 
     def __enter__(self) -> Self:
@@ -64,7 +92,11 @@ class Reporter:
         callable
             To be called with the number of units that are done.
         """
-        task = self._progress.add_task(f"{self._title}: {label}", total=total, error=self._error)
+        name = f"{self._title}: {label}"
+        if self._lines:
+            yield _Lines(name, total, lambda: self._error).advance
+            return
+        task = self._progress.add_task(name, total=total, error=self._error)
         yield lambda done: self._progress.advance(task, done)
         self._progress.refresh()
 
@@ -72,3 +104,32 @@ class Reporter:
         """Show the relative error of the map from now on."""
         if error is not None:
             self._error = f"error {error:.1%}"
+
+
+class _Lines:
+    """Writes how far a piece of work is, now and then, and once more when it is done if it wrote before."""
+
+    def __init__(self, name: str, total: int, error: Callable[[], str]) -> None:
+        self._name, self._total, self._error = name, total, error
+        self._done, self._started = 0, time.monotonic()
+        self._written, self._before = self._started, 0
+
+    def advance(self, done: int) -> None:
+        """Count units that are done."""
+        self._done += done
+        now = time.monotonic()
+        if now - self._started < AT_ONCE:
+            self._before = self._done
+        finished = self._done >= self._total and self._written > self._started
+        if finished or now - self._written >= LINE_SECONDS:
+            # the pace since the line before, without what was read back from an earlier run at the start
+            each = (now - self._written) / max(1, self._done - self._before)
+            self._written, self._before = now, self._done
+            self._write(now - self._started, each * (self._total - self._done))
+
+    def _write(self, seconds: float, left: float) -> None:
+        ahead = f"{duration(left)} left" if self._done < self._total else "done"
+        parts = [f"{self._done}/{self._total} ({self._done / max(1, self._total):.0%})", f"{duration(seconds)} so far"]
+        line = ", ".join([*parts, ahead, *filter(None, [self._error()])])
+        sys.stderr.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {self._name}: {line}\n")
+        sys.stderr.flush()

@@ -23,6 +23,8 @@ __all__ = ["Partials"]
 logger = logging.getLogger(__name__)
 OWNER = "owner.txt"
 """Names what the states beside it are for."""
+TASKS = "tasks.txt"
+"""Says how many states there will be, for whoever wants to know how far the work is."""
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -86,6 +88,18 @@ class Partials:
         with replacing(self._file(name)) as temporary:
             metadata = {"key": self.key, "sha256": _digest(plain, self.key), "seconds": repr(seconds)}
             save_file(plain, temporary, metadata=metadata)
+
+    def expect(self, count: int) -> None:
+        """Note how many states there will be.
+
+        Parameters
+        ----------
+        count : int
+            Number of tasks.
+        """
+        file = self.folder / self.key[:16] / TASKS
+        if not file.is_file():
+            write_text(file, f"{count}\n")
 
     def agree(self, name: str, arrays: Arrays) -> dict[str, npt.NDArray[Any]]:
         """Write a state unless there is one, and return the one that is there, so that jobs hold to one choice.
@@ -161,7 +175,7 @@ class Partials:
         own = self.folder / self.key[:16]
         siblings = [mark.parent for mark in self.folder.glob(f"*/{OWNER}") if self._owned(mark)]
         for folder in {own, *siblings}:
-            for file in (*folder.glob("*.safetensors"), folder / OWNER):
+            for file in (*folder.glob("*.safetensors"), folder / OWNER, folder / TASKS):
                 file.unlink(missing_ok=True)
             _remove_empty(folder)
         _remove_empty(self.folder)

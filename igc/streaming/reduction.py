@@ -87,6 +87,8 @@ def reduce_units(
     """
     tasks = _tasks(n_units, units_per_task)
     run = partial(_compute, kind=kind, partials=partials)
+    if partials is not None:
+        partials.expect(len(tasks))
 
     def states() -> Iterator[S]:
         for task, state in zip(tasks, stream(tasks, run, unit, execution or Execution()), strict=True):
@@ -117,8 +119,10 @@ def compute_share(
     share : (int, int)
         Number of this share, from 1, and how many there are.
     """
-    tasks = _tasks(n_units, units_per_task)[share[0] - 1 :: share[1]]
+    every = _tasks(n_units, units_per_task)
+    tasks = every[share[0] - 1 :: share[1]]
     run = partial(_compute, kind=kind, partials=partials)
+    partials.expect(len(every))
     for task, _ in zip(tasks, stream(tasks, run, unit, execution or Execution()), strict=True):
         if advance is not None:
             advance(task[1] - task[0])

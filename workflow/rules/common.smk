@@ -81,7 +81,7 @@ wildcard_constraints:
 # --- sources -----------------------------------------------------------------
 
 # What each step may import, as the layers of the package allow; a test compares this with the real imports.
-VERBS = "fetch preprocess rois train samplers attribute merge aggregate yardsticks compare summarize report explore methods"
+VERBS = "fetch preprocess rois train samplers attribute merge aggregate yardsticks compare summarize report explore methods status"
 # modules of the steps that are no step themselves: parts of the attribution
 PARTS = [
     f"steps/{file.name}"
