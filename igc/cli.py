@@ -348,6 +348,7 @@ def aggregate(
     attributions: Annotated[list[Path], typer.Argument(help="Attribution stores.")],
     output: OutputFolder,
     rois: Annotated[Path | None, typer.Option(help="The ROI store, for sizes and the sums of either sign.")] = None,
+    samples: Annotated[Path | None, typer.Option(help="The samples store, for noise ceilings.")] = None,
 ) -> None:
     """Write the ROI table of each attribution, as <output>/<model>/<method>.tsv.
 
@@ -357,7 +358,7 @@ def aggregate(
 
     stores = folders(attributions)
     tables = [output / store.parent.name / f"{store.stem}.tsv" for store in stores]
-    step(stores, tables, folder(rois) if rois else None)
+    step(stores, tables, folder(rois) if rois else None, folder(samples) if samples else None)
 
 
 @app.command()

@@ -11,7 +11,7 @@ __all__ = ["make_nsd"]
 
 
 def make_nsd(
-    output: Annotated[Path, typer.Option(help="The folder to make; it must not be there yet.")],
+    output: Annotated[Path, typer.Option(help="The folder to make; it must not be there yet, or see --again.")],
     sessions: Annotated[
         list[int] | None, typer.Option(help="Sessions of a subject; give it once a subject. Default: 3 and 2.")
     ] = None,
@@ -24,6 +24,7 @@ def make_nsd(
     shared: Annotated[int, typer.Option(help="Images that all subjects see.")] = 100,
     vertices: Annotated[int, typer.Option(help="Vertices of a hemisphere.")] = 320,
     seed: Annotated[int, typer.Option(min=0, help="All randomness derives from it.")] = 0,
+    again: Annotated[bool, typer.Option("--again", help="Replace what this command made there before.")] = False,
 ) -> None:
     """Make a small dataset in the formats of the Natural Scenes Dataset, with responses that are known.
 
@@ -34,4 +35,4 @@ def make_nsd(
 
     chosen: dict[str, Any] = {"sessions": sessions, "spaces": space, "versions": version}
     given = {name: tuple(values) for name, values in chosen.items() if values}
-    step(output, Recipe(image_size=image_size, shared=shared, vertices=vertices, seed=seed, **given))
+    step(output, Recipe(image_size=image_size, shared=shared, vertices=vertices, seed=seed, **given), again)

@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field, model_validator
 
 from igc.block import Block, Name
-from igc.config_nsd import NsdData
+from igc.config_nsd import NsdData, NsdRecipe
+from igc.config_results import FieldSettings, GroupSettings, check_fields, check_groups, check_named
 from igc.config_yardsticks import Yardsticks
 from igc.errors import MissingFileError, explain
 from igc.parsing import parse, read_text, read_yaml
@@ -35,6 +36,7 @@ __all__ = [
     "NiftiData",
     "NsdData",
     "RoiSource",
+    "NsdRecipe",
     "SamplerSettings",
     "SimulatedData",
     "Split",

@@ -50,6 +50,7 @@ SECTIONS = {
     "Data, `kind: arrays`": config.ArraysData,
     "Data, `kind: haxby`": config.HaxbyData,
     "Data, `kind: nsd`": config.NsdData,
+    "A recipe": config.NsdRecipe,
     "Data, `kind: mnist`": config.MnistData,
     "Data, `kind: simulated`": config.SimulatedData,
     "The split": config.Split,
@@ -148,6 +149,9 @@ def literals(annotation: Any) -> set[str]:
     return {name for part in typing.get_args(annotation) for name in literals(part)}
 
 
+BUILDERS = ("igc.models.architectures", "igc.models.encoders")
+
+
 def test_every_architecture_is_described_with_its_arguments_and_defaults() -> None:
     block = next(block for block in tables(section("Models, `kind: network`")) if block[0][0] == "architecture")
     described: dict[str, dict[str, Any]] = {}
@@ -156,7 +160,7 @@ def test_every_architecture_is_described_with_its_arguments_and_defaults() -> No
             described[name.strip("`")] = {}
         if argument:
             described[list(described)[-1]][argument.strip("`")] = yaml.safe_load(default.strip("`"))
-    builders = {name: f for name, f in ARCHITECTURES.items() if f.__module__ == "igc.models.architectures"}
+    builders = {name: f for name, f in ARCHITECTURES.items() if f.__module__ in BUILDERS}
     expected = {
         name: {
             key: list(p.default) if isinstance(p.default, tuple) else p.default

@@ -57,6 +57,8 @@ class Source:
     blocks : array of int (sample,), optional
         Code of the unit within a group that may change places with its like under the null (a stretch of volumes of
         one category), where the dataset knows.
+    trials : array of int (sample,), optional
+        How many trials were averaged into the responses of each sample, where these are noisy measurements.
     in_time_order : bool
         Samples are neighbours in time, and stay in order within a fold.
     variables : mapping of str to Variable
@@ -76,6 +78,7 @@ class Source:
     origin: Mapping[str, Any]
     test: npt.NDArray[np.bool_] | None = None
     blocks: IntArray | None = None
+    trials: IntArray | None = None
     in_time_order: bool = False
     variables: Mapping[str, Variable] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)

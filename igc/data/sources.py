@@ -132,6 +132,8 @@ def write_samples(
             store.put("sample_id", ("sample",), source.sample_ids[order])
             if source.blocks is not None:
                 store.put("block", ("sample",), source.blocks[order])
+            if source.trials is not None:
+                store.put("trials", ("sample",), source.trials[order])
             store.set_attributes(_attributes(source, data, study, title, int(folds.max()) + 1))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,9 @@ from torch import nn
 from igc.models.batches import Batches, Rows, SampleSource
 from igc.stats.correlation import correlation
 from igc.stats.moments import Moments
+from igc.stats.noise_ceiling import normalized_correlation, normalized_r2
 
-__all__ = ["HeldOut", "held_out", "score_table"]
+__all__ = ["Ceilings", "HeldOut", "held_out", "score_table"]
 
 Array = npt.NDArray[np.float64]
 
@@ -99,7 +100,49 @@ def _r_squared(moments: Moments) -> Array:
     return np.asarray(1.0 - ratio)
 
 
-def score_table(result: HeldOut, target_names: Sequence[str], categories: bool) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Ceilings:
+    """Noise ceilings of the targets in percent of the variance: of the held-out samples of each fold, and of all.
+
+    Attributes
+    ----------
+    by_fold : array (fold, target)
+    together : array (target,)
+    floor : float
+        Targets of a ceiling up to here count as noise.
+    """
+
+    by_fold: Array
+    together: Array
+    floor: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Measure:
+    """A score by fold (fold, target), its mean over folds and over all samples at once (target), and the targets."""
+
+    by_fold: Array
+    mean: Array
+    pooled: Array
+    targets: list[str]
+
+    @classmethod
+    def of(cls, by_fold: Array, pooled: Array, targets: list[str], n: Array) -> _Measure:
+        return cls(by_fold, np.average(by_fold, axis=0, weights=n), pooled, targets)
+
+    def normalized(self, divide: Callable[[Array, Array, float], Array], ceilings: Ceilings) -> _Measure:
+        """Divide each row by the ceiling of its samples."""
+        return _Measure(
+            divide(self.by_fold, ceilings.by_fold, ceilings.floor),
+            divide(self.mean, ceilings.together, ceilings.floor),
+            divide(self.pooled, ceilings.together, ceilings.floor),
+            self.targets,
+        )
+
+
+def score_table(
+    result: HeldOut, target_names: Sequence[str], categories: bool, ceilings: Ceilings | None = None
+) -> pd.DataFrame:
     """Tabulate scores by fold, their mean weighted by the number of samples, and over all samples at once.
 
     Parameters
@@ -110,33 +153,39 @@ def score_table(result: HeldOut, target_names: Sequence[str], categories: bool) 
         Names of the targets.
     categories : bool
         Responses are one-hot.
+    ceilings : Ceilings, optional
+        Of measured responses.
 
     Returns
     -------
     pandas.DataFrame
         Columns ``fold`` ("0" ..., "mean", "pooled"), ``target`` (a name, or "all"), ``metric`` ("correlation" of
         response and raw output, "r2" for values, "accuracy" for categories), ``value`` and ``n`` (samples). A
-        correlation with something constant counts as 0.
+        correlation with something constant counts as 0. With ceilings there are also "noise_ceiling" (percent),
+        "normalized_correlation" and "normalized_r2" (see :func:`igc.stats.noise_ceiling.normalized_correlation`).
     """
     moments, pooled = result.moments, result.moments.pooled()
     n = moments.weight
     names = [str(name) for name in target_names]
-    measures: dict[str, tuple[Array, Array, list[str]]] = {
-        "correlation": (correlation(moments), correlation(pooled)[0], names)
-    }
+    scores = _Measure.of(correlation(moments), correlation(pooled)[0], names, n)
+    measures = {"correlation": scores}
     if categories:
         accuracy = (result.correct / n)[:, None]
-        measures["accuracy"] = (accuracy, np.array([result.correct.sum() / n.sum()]), ["all"])
+        measures["accuracy"] = _Measure.of(accuracy, np.array([result.correct.sum() / n.sum()]), ["all"], n)
     else:
-        measures["r2"] = (_r_squared(moments), _r_squared(pooled)[0], names)
+        measures["r2"] = _Measure.of(_r_squared(moments), _r_squared(pooled)[0], names, n)
+    if ceilings is not None:
+        measures["noise_ceiling"] = _Measure(ceilings.by_fold, ceilings.together, ceilings.together, names)
+        measures["normalized_correlation"] = scores.normalized(normalized_correlation, ceilings)
+        measures["normalized_r2"] = scores.normalized(normalized_r2, ceilings)
     rows: list[dict[str, Any]] = []
-    for metric, (by_fold, together, targets) in measures.items():
-        values = {str(fold): by_fold[fold] for fold in range(len(n))}
-        values |= {"mean": np.average(by_fold, axis=0, weights=n), "pooled": together}
+    for metric, measure in measures.items():
+        values = {str(fold): measure.by_fold[fold] for fold in range(len(n))}
+        values |= {"mean": measure.mean, "pooled": measure.pooled}
         for fold, row in values.items():
             count = int(n[int(fold)] if fold.isdigit() else n.sum())
             rows += [
                 {"fold": fold, "target": target, "metric": metric, "value": float(value), "n": count}
-                for target, value in zip(targets, row, strict=True)
+                for target, value in zip(measure.targets, row, strict=True)
             ]
     return pd.DataFrame(rows)

@@ -28,6 +28,7 @@ from igc.data.splits import validation_split
 from igc.errors import ModelError, explain
 from igc.models.architectures import FlatLinear
 from igc.models.batches import Batches, Rows, SampleSource, feature_statistics
+from igc.models.encoders import FactorisedReadout
 from igc.models.layers import ReadoutModel, Standardize
 from igc.models.registry import build_architecture
 from igc.seeding import integer_seed
@@ -332,6 +333,9 @@ def _fold_readout(loop: _Loop) -> None:
         return
     with torch.no_grad():
         readout = loop.module.readout
+        if isinstance(readout, FactorisedReadout):
+            readout.rescale(loop.spread, loop.shift)
+            return
         readout.weight.mul_(loop.spread[:, None])
         readout.bias.mul_(loop.spread).add_(loop.shift)
 

@@ -13,6 +13,7 @@ import xarray as xr
 from igc.errors import DataError, explain
 from igc.roi.sets import RoiSet, region_sums, region_table
 from igc.stats.inference import false_discovery, fisher_interval, t_interval, two_sided
+from igc.stats.noise_ceiling import normalized_correlation
 from igc.stats.permutation import PermutationTest, max_t, without_noise
 from igc.stats.resampling import bootstrap_interval
 from igc.store.arrays import read_values
@@ -30,7 +31,7 @@ CLOSURE_TOLERANCE = 1e-6
 COLUMNS = (
     *("set", "index", "roi", "target", "n_components", "attribution", "se", "estimator_error", "ci_low", "ci_high"),
     *("z", "p", "q", "positive", "negative", "share", "q_by", "z_null", "p_null", "p_fwe"),
-    *("null_test", "boot_low", "boot_high"),
+    *("null_test", "boot_low", "boot_high", "normalized"),
 )
 """Columns of the ROI table."""
 
@@ -188,7 +189,16 @@ def _share(result: xr.Dataset, sums: Array) -> Array:
     return np.asarray(sums / total[:, None])
 
 
-def roi_table(result: xr.Dataset, sets: Mapping[str, RoiSet] | None = None) -> pd.DataFrame:
+def _normalized(result: xr.Dataset, sums: Array, ceiling: Array | None) -> Array:
+    """Return sums over the root of the ceiling, of maps in units of correlation."""
+    if ceiling is None or not result.attrs.get("complete"):
+        return np.full(sums.shape, np.nan)
+    return normalized_correlation(sums, ceiling[:, np.newaxis])
+
+
+def roi_table(
+    result: xr.Dataset, sets: Mapping[str, RoiSet] | None = None, ceiling: Array | None = None
+) -> pd.DataFrame:
     """Return the attribution of every region, set and target.
 
     Parameters
@@ -198,6 +208,8 @@ def roi_table(result: xr.Dataset, sets: Mapping[str, RoiSet] | None = None) -> p
         over ``sets``, without errors.
     sets : mapping of str to RoiSet, optional
         The ROI sets the result was made with: they give the sizes, and the sums of positive and negative components.
+    ceiling : array (target,), optional
+        Noise ceilings in percent of the variance, of measured responses; NaN or 0 where there is none.
 
     Returns
     -------
@@ -211,7 +223,8 @@ def roi_table(result: xr.Dataset, sets: Mapping[str, RoiSet] | None = None) -> p
         deviations of the null, ``p_null``, and ``p_fwe``, the family-wise probability over the regions and targets of
         the set (max-T); ``null_test``, by which test: "permutation", or "analytic" (of all permutations of single
         independent samples, in closed form, without ``p_fwe``); ``boot_low`` to ``boot_high``, the 95 % interval of a
-        bootstrap of the groups (see :func:`igc.stats.resampling.bootstrap_interval`). What is not known is NaN.
+        bootstrap of the groups (see :func:`igc.stats.resampling.bootstrap_interval`); ``normalized``, the sum over the
+        root of the ceiling, for methods whose maps sum to the score. What is not known is NaN.
 
     Raises
     ------
@@ -235,6 +248,7 @@ def roi_table(result: xr.Dataset, sets: Mapping[str, RoiSet] | None = None) -> p
     values = _inference(sums, error, noise, result.attrs.get("degrees_of_freedom"))
     values |= {"attribution": sums, "positive": positive, "negative": negative, "share": _share(result, sums)}
     values["estimator_error"] = noise
+    values["normalized"] = _normalized(result, sums, ceiling)
     values |= _bootstrap(result, sums, np.hypot(error, np.nan_to_num(noise)))
     blocks = []
     for name in dict.fromkeys(labels["roi_set"]):

@@ -10,7 +10,7 @@ from igc.data.nsd.make import make_nsd as make
 __all__ = ["Recipe", "make_nsd"]
 
 
-def make_nsd(output: Path, recipe: Recipe) -> None:
+def make_nsd(output: Path, recipe: Recipe, again: bool = False) -> None:
     """Make a small dataset of known responses.
 
     Parameters
@@ -19,10 +19,12 @@ def make_nsd(output: Path, recipe: Recipe) -> None:
         The folder to make; appears when it is complete.
     recipe : Recipe
         What is made.
+    again : bool
+        Replace what was made there before; never anything else.
 
     Raises
     ------
     IgcError
         If the recipe cannot be followed, or the folder holds something else.
     """
-    make(output, recipe)
+    make(output, recipe, again)

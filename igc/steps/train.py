@@ -21,13 +21,14 @@ from igc.models.files import save_model
 from igc.models.linear import alpha_grid, fit_linear, inner_folds
 from igc.models.partition import FoldPartition, partition_fold, partition_table
 from igc.models.registry import build_architecture
-from igc.models.scoring import held_out, score_table
+from igc.models.scoring import Ceilings, held_out, score_table
 from igc.models.training import NetworkPlan, accelerator_of, fit_network
 from igc.roi.sets import RoiSet, open_rois
 from igc.seeding import integer_seed
 from igc.steps.progress import Reporter
 from igc.store.arrays import store_digest
 from igc.store.atomic import write_table
+from igc.store.ceilings import ceiling_of, floor_of, has_ceiling
 from igc.store.outputs import check_folder
 from igc.store.samples import open_samples
 
@@ -74,6 +75,13 @@ class _Study:
     @property
     def categories(self) -> bool:
         return bool(self.samples.attrs["target_type"] == "categories")
+
+    def ceilings(self) -> Ceilings | None:
+        """Return the noise ceilings of the targets, where they are measured responses."""
+        if not has_ceiling(self.samples):
+            return None
+        by_fold = np.stack([ceiling_of(self.samples, fold) for fold in range(self.n_folds)])
+        return Ceilings(by_fold, ceiling_of(self.samples), floor_of(self.samples))
 
     def training_rows(self, fold: int) -> Rows:
         rows = np.flatnonzero(self.folds != fold).astype(np.int64)
@@ -275,7 +283,7 @@ def train(
     if bands is not None:
         parts = [fold.partition for fold in fitted if fold.partition is not None]
         write_table(Path(output) / "partition.tsv", partition_table(parts, bands.name, bands.regions, names))
-    write_table(Path(output) / "scores.tsv", score_table(result, names, study.categories))
+    write_table(Path(output) / "scores.tsv", score_table(result, names, study.categories, study.ceilings()))
     description = {
         "architecture": architecture,
         "arguments": arguments,

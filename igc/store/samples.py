@@ -11,7 +11,8 @@ sample_id  sample               position in the source
 ========== ==================== ==========================================================================
 
 Optional: ``block`` (sample), the unit within a group that may change places with its like when responses are permuted
-(fMRI: a stretch of volumes of one category), as a code; ``truth`` (target, component...), the planted masks;
+(fMRI: a stretch of volumes of one category), as a code; ``trials`` (sample), how many were averaged into the responses,
+and ``target_ncsnr`` (target), see :mod:`igc.store.ceilings`; ``truth`` (target, component...), the planted masks;
 ``voxel_index`` (voxel, axis) with ``background`` (x, y, z) and the attributes ``affine`` and ``volume_shape``;
 ``atlas_<name>`` (component...) with attribute ``regions``.
 Within a fold, samples are stored in a seeded random order wherever the source allows random access: the pairs

@@ -2,12 +2,15 @@ import pytest
 import torch
 from torch import nn
 
+from igc.errors import ModelError
 from igc.models import ARCHITECTURES, build_architecture
+from igc.models.encoders import FactorisedReadout
 from igc.models.layers import ACTIVATIONS, ReadoutModel, Standardize, activation_layer
 
 SHAPES = {
     "convolutional_classifier": (2, 12, 10),
     "convolutional_encoder": (2, 12, 10),
+    "factorised_encoder": (2, 12, 10),
     "residual_mlp": (17,),
     "linear": (17,),
     "weighted_sum": (1, 32, 32),
@@ -54,7 +57,9 @@ def test_the_gradient_is_that_of_finite_differences(name: str) -> None:
     torch.testing.assert_close(slope, difference, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("name", ["convolutional_classifier", "convolutional_encoder", "residual_mlp", "linear"])
+@pytest.mark.parametrize(
+    "name", ["convolutional_classifier", "convolutional_encoder", "factorised_encoder", "residual_mlp", "linear"]
+)
 def test_the_output_is_the_linear_readout_of_the_features(name: str) -> None:
     module, x = build(name)
     features = module.features(x)
@@ -81,3 +86,26 @@ def test_dropout_acts_in_training_only() -> None:
     module.train()
     assert not torch.equal(module(x), module(x))
     assert isinstance(module, ReadoutModel)
+
+
+def test_a_factorised_readout_multiplies_what_by_where() -> None:
+    torch.manual_seed(1)
+    layer = FactorisedReadout(3, 4, 5)
+    maps = torch.randn(6, 3, 4)
+    expected = torch.einsum("tf,tp,bfp->bt", layer.what, layer.where, maps) + layer.bias
+    torch.testing.assert_close(layer(maps.flatten(1)), expected)
+    assert sum(parameter.numel() for parameter in layer.parameters()) == 5 * (3 + 4 + 1)
+
+
+def test_a_factorised_readout_takes_over_the_scale_of_the_responses() -> None:
+    layer, maps = FactorisedReadout(3, 4, 5), torch.randn(6, 12)
+    scale, shift = torch.rand(5) + 0.5, torch.randn(5)
+    expected = layer(maps) * scale + shift
+    layer.rescale(scale, shift)
+    torch.testing.assert_close(layer(maps), expected)
+
+
+@pytest.mark.parametrize("arguments", [{"channels": [4]}, {"channels": [], "strides": []}, {"strides": [2, 0]}])
+def test_an_encoder_that_cannot_be_built_is_refused(arguments: dict) -> None:
+    with pytest.raises(ModelError):
+        build_architecture("factorised_encoder", (1, 12, 12), 3, arguments)

@@ -4,6 +4,7 @@
 rule aggregate:
     input:
         attributions=attributions,
+        samples="results/{study}/samples.zarr/zarr.json",
         rois="results/{study}/rois.zarr/zarr.json",
     output:
         report(
@@ -30,3 +31,4 @@ rule aggregate:
     shell:
         "python -m igc aggregate {input.attributions} --rois {input.rois}"
         " --output {output} > {log} 2>&1"
+        " --samples {input.samples}"

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -60,6 +61,16 @@ def checked(config):
                 f"configuration, studies.{name}.yardsticks.models: {sorted(unknown)} "
                 f"is not among the models {sorted(study['models'])}"
             )
+    made = {}
+    for name, study in config["studies"].items():
+        data = study["data"]
+        if data.get("source") != "simulated":
+            continue
+        if made.setdefault(data["folder"], data["recipe"]) != data["recipe"]:
+            raise WorkflowError(
+                f"configuration, studies.{name}.data.recipe: another study makes other files "
+                f"in {data['folder']}; give the studies one recipe, or folders of their own"
+            )
     return config["studies"]
 
 
@@ -68,6 +79,12 @@ STUDIES = checked(config)
 METHODS = sorted({name for study in STUDIES.values() for name in study["methods"]})
 MODELS = sorted({name for study in STUDIES.values() for name in study["models"]})
 SAMPLERS = sorted({name for study in STUDIES.values() for name in study["samplers"]})
+# datasets that are made for studies, by their folder
+RECIPES = {
+    study["data"]["folder"].rstrip("/"): study["data"]["recipe"]
+    for study in STUDIES.values()
+    if study["data"].get("source") == "simulated"
+}
 
 
 wildcard_constraints:
@@ -75,13 +92,14 @@ wildcard_constraints:
     model="|".join(MODELS),
     method="|".join(METHODS),
     sampler="|".join(SAMPLERS) or "none",
+    made="|".join(map(re.escape, RECIPES)) or "none",
     seed="[0-9]+",
 
 
 # --- sources -----------------------------------------------------------------
 
 # What each step may import, as the layers of the package allow; a test compares this with the real imports.
-VERBS = "fetch preprocess rois train samplers attribute merge aggregate yardsticks compare summarize report explore methods status"
+VERBS = "fetch make_nsd preprocess rois train samplers attribute merge aggregate yardsticks compare summarize report explore methods status"
 # modules of the steps that are no step themselves: parts of the attribution
 PARTS = [
     f"steps/{file.name}"
@@ -94,6 +112,7 @@ SOURCES = {
     "fetch": [*GROUND, "data"],
     "preprocess": [*GROUND, "data"],
     "rois": [*GROUND, "roi"],
+    "make_nsd": [*GROUND, "data/__init__.py", "data/nsd"],
     "train": [*GROUND, "data", "models", "roi/sets.py", "steps/progress.py"],
     "samplers": [
         *GROUND,
@@ -200,6 +219,8 @@ def raw_files(wildcards):
         return [f"resources/fetched/{wildcards.study}"]
     if data["kind"] == "nsd":
         folder = f"nsddata_betas/ppdata/subj{data['subject']:02d}/{data['space']}"
+    if data.get("source") == "simulated":
+        return [f"{data['folder'].rstrip('/')}/made"]
         found = Path(data["folder"]).glob(f"{folder}/*/*betas_session*")
         return sorted(str(file) for file in found)
     files = [data.get(key) for key in ("mask", "targets", "inputs", "responses")]
@@ -213,6 +234,20 @@ def raw_files(wildcards):
 
 def mask_files(wildcards):
     """Return the mask images that the ROI sets of a study read."""
+def recipe_options(wildcards):
+    """Return the options that make a dataset."""
+    recipe = RECIPES[wildcards.made]
+    single = ("image_size", "shared", "vertices")
+    options = [f"--{key.replace('_', '-')} {recipe[key]}" for key in single]
+    for option, key in (
+        ("sessions",) * 2,
+        ("space", "spaces"),
+        ("version", "versions"),
+    ):
+        options += [f"--{option} {value}" for value in recipe[key]]
+    return " ".join(options)
+
+
     sets = STUDIES[wildcards.study]["rois"].values()
     return [file for block in sets for file in block.get("masks", {}).values()]
 

@@ -22,6 +22,30 @@ rule fetch:
         "python -m igc fetch --settings {params.settings:q} > {log} 2>&1"
 
 
+# Small files of known responses, in the formats of the Natural Scenes Dataset, for studies that ask for them.
+rule make_nsd:
+    output:
+        touch("{made}/made"),
+    log:
+        "{made}.log",
+    benchmark:
+        "{made}.tsv"
+    conda:
+        "../../envs/igc.yaml"
+    resources:
+        mem=growing(2, "GB"),
+        runtime=growing(30, "m"),
+    params:
+        code=code_digest("make_nsd"),
+        recipe=recipe_options,
+        seed=config["seed"],
+    message:
+        "Making files like those of the Natural Scenes Dataset in {wildcards.made}"
+    shell:
+        "python -m igc make-nsd --output {wildcards.made:q} --again {params.recipe}"
+        " --seed {params.seed} > {log} 2>&1"
+
+
 rule preprocess:
     input:
         raw_files,

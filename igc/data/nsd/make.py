@@ -1,12 +1,15 @@
 """Small files in the exact formats of the Natural Scenes Dataset, with responses that are known.
 
-What is planted is written beside them: ``planted/subjXX_<space>.tsv`` has a row for each component that is measured.
+What is planted is written beside them: ``planted/subjXX_<space>.tsv`` has a row for each component that is measured,
+and ``planted/recipe.json`` says what was made.
 """
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -292,9 +295,15 @@ def _write_all(recipe: Recipe, root: Path) -> None:
             writer.write_betas(drives(writer.cells, seen))
             writer.write_labels()
             writer.write_planted()
+    _mark(root).write_text(json.dumps(asdict(recipe), indent=2) + "\n", encoding="utf-8")
 
 
-def make_nsd(output: Path, recipe: Recipe | None = None) -> None:
+def _mark(root: Path) -> Path:
+    """Return the file that tells a made dataset from a real one."""
+    return root / "planted" / "recipe.json"
+
+
+def make_nsd(output: Path, recipe: Recipe | None = None, again: bool = False) -> None:
     """Make a small dataset of the same folders and formats as the Natural Scenes Dataset.
 
     Parameters
@@ -303,14 +312,20 @@ def make_nsd(output: Path, recipe: Recipe | None = None) -> None:
         The folder to make; appears when it is complete.
     recipe : Recipe, optional
         What is made; default: two subjects with three and two sessions, all four spaces.
+    again : bool
+        Replace what was made there before; never anything else.
 
     Raises
     ------
     ConfigError
         If the recipe cannot be followed.
+    StoreError
+        If the folder holds something else.
     """
     chosen = recipe or Recipe()
     chosen.check()
+    if again and _mark(output).is_file():
+        shutil.rmtree(output)
     with replacing(output) as temporary:
         temporary.mkdir(parents=True, exist_ok=True)
         _write_all(chosen, temporary)

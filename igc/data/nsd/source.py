@@ -93,9 +93,13 @@ class _Plan:
         table[inverse, trials.repeat] = rows
         return cls(table, images)
 
+    def count(self) -> IntArray:
+        """Return how many trials make each sample."""
+        return np.asarray((self.trials >= 0).sum(axis=1), dtype=np.int64)
+
     def repeats(self) -> float:
         """Return the number of trials that an average stands for."""
-        counts = np.unique((self.trials >= 0).sum(axis=1), return_counts=True)
+        counts = np.unique(self.count(), return_counts=True)
         return effective_repeats(dict(zip(*(values.tolist() for values in counts), strict=True)))
 
 
@@ -199,7 +203,7 @@ def _target_variables(
     ceiling = noise_ceiling(ncsnr, plan.repeats())
     variables = {
         "target_index": Variable(("target", "axis"), files.grid.index(used).astype(np.int32)),
-        "target_ncsnr": Variable(("target",), ncsnr.astype(np.float32)),
+        "target_ncsnr": Variable(("target",), ncsnr.astype(np.float32), {"ceiling_floor": data.ceiling_floor}),
         "target_ceiling": Variable(("target",), ceiling.astype(np.float32), {"unit": "percent of the variance"}),
     }
     for name, atlas in _atlases(data, files, used).items():
@@ -271,6 +275,7 @@ def open_nsd(data: NsdData, seed: int) -> Iterator[Source]:
         if data.predict == "statistics":
             yield _decoding(data, files, used, measured, _statistics_reader(data, stimuli, plan), common)
         else:
+            common["trials"] = plan.count()
             variables = _target_variables(data, files, used, responses, trials, plan)
             yield _encoding(files, used, _image_reader(data, stimuli, plan), measured, variables, common)
 
