@@ -27,7 +27,7 @@ run: $(VENV)/.run
 	@echo "The report: $(REPORT); maps to choose from: results/explorer.html"
 
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadgroup --cov --cov-report term
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --cov --cov-report term
 
 browser: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m browser

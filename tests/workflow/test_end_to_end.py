@@ -8,7 +8,7 @@ import pytest
 from tests.workflow.conftest import copy_checkout
 from tests.workflow.snakes import snakemake
 
-pytestmark = [pytest.mark.workflow, pytest.mark.slow, pytest.mark.xdist_group("run")]
+pytestmark = [pytest.mark.workflow, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from igc.steps.report import FIGURES
 from tests.workflow.conftest import copy_checkout
 from tests.workflow.snakes import planned, snakemake
 
-pytestmark = [pytest.mark.workflow, pytest.mark.slow, pytest.mark.xdist_group("own")]
+pytestmark = [pytest.mark.workflow, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 RUNS, VOLUMES, SECONDS, LAG = 4, 36, 2.0, 4.0
 SHAPE = (8, 6, 4)

@@ -7,7 +7,7 @@ import pytest
 from tests.workflow.snakes import planned, snakemake
 
 # one worker runs all of these, because the run they start from takes longer than they do
-pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("finished")]
+pytestmark = pytest.mark.workflow
 
 AFTER_ATTRIBUTE = {"attribute", "aggregate", "yardsticks", "compare", "summarize", "report", "explore"}
 AFTER_TRAIN = {"train", *AFTER_ATTRIBUTE}
@@ -69,17 +69,44 @@ def test_an_edit_reruns_what_is_above_it_and_nothing_else(finished: Path, source
         (
             "inner_folds: 2}",
             "inner_folds: 3}",
-            {"train": 1, "attribute": 1, "aggregate": 1, "yardsticks": 1, "compare": 1, "summarize": 1, "report": 1, "explore": 1},
+            {
+                "train": 1,
+                "attribute": 1,
+                "aggregate": 1,
+                "yardsticks": 1,
+                "compare": 1,
+                "summarize": 1,
+                "report": 1,
+                "explore": 1,
+            },
         ),
         (
             "inner_folds: 2}",
             "inner_folds: 2, seeds: [0, 1]}",
-            {"train": 1, "attribute": 1, "aggregate": 1, "yardsticks": 1, "compare": 1, "summarize": 1, "report": 1, "explore": 1},
+            {
+                "train": 1,
+                "attribute": 1,
+                "aggregate": 1,
+                "yardsticks": 1,
+                "compare": 1,
+                "summarize": 1,
+                "report": 1,
+                "explore": 1,
+            },
         ),
         (
             "quadrants: {kind: quadrants}",
             "halves: {kind: quadrants}",
-            {"rois": 1, "attribute": 4, "aggregate": 1, "yardsticks": 1, "compare": 1, "summarize": 1, "report": 1, "explore": 1},
+            {
+                "rois": 1,
+                "attribute": 4,
+                "aggregate": 1,
+                "yardsticks": 1,
+                "compare": 1,
+                "summarize": 1,
+                "report": 1,
+                "explore": 1,
+            },
         ),
         ("steps: 3,", "steps: 4,", {"yardsticks": 1, "compare": 1, "summarize": 1, "report": 1, "explore": 1}),
         ("inner_folds: 2}", "inner_folds: 2, fit: ridge}", {}),
