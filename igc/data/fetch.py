@@ -15,6 +15,7 @@ import pooch
 
 from igc.config import DataSource, HaxbyData, MnistData
 from igc.data.mnist import FILES
+from igc.data.nsd.fetching import fetch_nsd
 from igc.errors import FetchError, explain
 from igc.store.atomic import replacing
 
@@ -183,7 +184,7 @@ def fetch_haxby(data: HaxbyData) -> None:
         raise FetchError(explain(data.download_folder, error, "the Haxby data from nilearn", remedy)) from error
 
 
-FETCHERS: Mapping[str, Callable[[Any], None]] = {"mnist": fetch_mnist, "haxby": fetch_haxby}
+FETCHERS: Mapping[str, Callable[[Any], None]] = {"mnist": fetch_mnist, "haxby": fetch_haxby, "nsd": fetch_nsd}
 """For each kind of dataset that can be downloaded, what does it."""
 
 

@@ -84,6 +84,11 @@ class Layout:
         return self.root / "nsddata" / "ppdata" / self.name / self.space
 
     @property
+    def backgrounds(self) -> tuple[Path, ...]:
+        """Volumes that show the anatomy in the space of the responses, the best first."""
+        return tuple(self.volumes / f"{name}.nii.gz" for name in (f"T1_to_{self.space}", "mean", "brainmask"))
+
+    @property
     def labels(self) -> Path:
         """Folder of the surface's labels."""
         return self._freesurfer("fsaverage" if self.space == "fsaverage" else self.name)
@@ -113,11 +118,11 @@ class Layout:
 
     def color_table(self, roi: str) -> Path | None:
         """Find the table that names the labels of a ROI set; those of prf-* and floc-* lie with each subject only."""
-        for name in (self.name, "fsaverage"):
-            path = self._freesurfer(name) / f"{roi}.mgz.ctab"
-            if path.is_file():
-                return path
-        return None
+        return next((path for path in self.color_tables(roi) if path.is_file()), None)
+
+    def color_tables(self, roi: str) -> tuple[Path, ...]:
+        """Return where the table that names the labels of a ROI set may be, in the order in which it is looked for."""
+        return tuple(self._freesurfer(name) / f"{roi}.mgz.ctab" for name in (self.name, "fsaverage"))
 
     def sessions(self) -> list[int]:
         """Return the numbers of the sessions whose responses are there, from 1.

@@ -165,8 +165,7 @@ def _atlases(data: NsdData, files: BetaFiles, used: BoolArray) -> dict[str, Vari
 def _background(files: BetaFiles) -> tuple[npt.NDArray[np.float32], list[list[float]]]:
     """Return the anatomy in the space of the responses, and its affine."""
     layout = files.layout
-    for name in (f"T1_to_{layout.space}.nii.gz", "mean.nii.gz", "brainmask.nii.gz"):
-        path = layout.volumes / name
+    for path in layout.backgrounds:
         if path.is_file():
             image = load_image(path, 3)
             if tuple(image.shape) == files.grid.shape:
@@ -275,8 +274,8 @@ def open_nsd(data: NsdData, seed: int) -> Iterator[Source]:
         if data.predict == "statistics":
             yield _decoding(data, files, used, measured, _statistics_reader(data, stimuli, plan), common)
         else:
-            common["trials"] = plan.count()
             variables = _target_variables(data, files, used, responses, trials, plan)
+            common["trials"] = plan.count()
             yield _encoding(files, used, _image_reader(data, stimuli, plan), measured, variables, common)
 
 
