@@ -26,6 +26,7 @@ from igc.errors import DataError, MethodError, explain
 from igc.seeding import generator
 from igc.stats.correlation import correlation, leave_one_out
 from igc.stats.moments import Array, Moments
+from igc.stats.nested import join_parts, split_parts
 
 __all__ = ["MAX_REPLICATES", "BaselinePool", "DrawnState", "DrawnSummary", "PooledDraws", "drawn_unit", "uniform_draws"]
 
@@ -162,18 +163,13 @@ class DrawnState:
 
     def to_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
         """Return the state as named arrays."""
-        parts = {"maps": self.maps, "replicates": self.replicates}
-        arrays = {f"{key}.{name}": value for key, part in parts.items() for name, value in part.to_arrays().items()}
-        return {**arrays, "by_baseline": self.by_baseline, "baseline_draws": self.baseline_draws}
+        parts = join_parts(maps=self.maps, replicates=self.replicates)
+        return {**parts, "by_baseline": self.by_baseline, "baseline_draws": self.baseline_draws}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.generic]]) -> DrawnState:
         """Rebuild a state from :meth:`to_arrays`."""
-        parts: dict[str, dict[str, npt.NDArray[np.generic]]] = {"maps": {}, "replicates": {}}
-        for name, value in arrays.items():
-            key, _, field = name.partition(".")
-            if field:
-                parts[key][field] = value
+        parts = split_parts(arrays)
         return cls(
             Moments.from_arrays(parts["maps"]),
             Moments.from_arrays(parts["replicates"]),

@@ -24,6 +24,7 @@ from igc.attribution.scores import Scores
 from igc.errors import MethodError, explain
 from igc.stats.inference import permutation_spread
 from igc.stats.moments import Array, Moments
+from igc.stats.nested import join_parts, split_parts
 
 __all__ = ["InputNull", "RegionSums", "SumsState", "WatchedNull", "WithSums", "check_null_size", "permutes_responses"]
 
@@ -72,13 +73,12 @@ class SumsState:
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the state as named arrays."""
-        return {**{f"moments.{k}": v for k, v in self.moments.to_arrays().items()}, "permuted": self.permuted}
+        return {**join_parts(moments=self.moments), "permuted": self.permuted}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> SumsState:
         """Rebuild a state from :meth:`to_arrays`."""
-        parts = {k.removeprefix("moments."): v for k, v in arrays.items() if k.startswith("moments.")}
-        return cls(Moments.from_arrays(parts), arrays["permuted"])
+        return cls(Moments.from_arrays(split_parts(arrays)["moments"]), arrays["permuted"])
 
 
 @dataclass(frozen=True)
@@ -216,16 +216,12 @@ class WithSums:
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the states as named arrays."""
-        parts = {"main": self.main.to_arrays(), "sums": self.sums.to_arrays()}
-        return {f"{key}.{name}": array for key, part in parts.items() for name, array in part.items()}
+        return join_parts(main=self.main, sums=self.sums)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> WithSums:
         """Rebuild the states from :meth:`to_arrays`."""
-        parts: dict[str, dict[str, npt.NDArray[Any]]] = {"main": {}, "sums": {}}
-        for name, array in arrays.items():
-            key, rest = name.split(".", 1)
-            parts[key][rest] = array
+        parts = split_parts(arrays)
         return cls(cls.kind.from_arrays(parts["main"]), SumsState.from_arrays(parts["sums"]))
 
 

@@ -13,6 +13,7 @@ from igc.attribution.problem import Problem, Rows
 from igc.errors import MethodError, explain
 from igc.stats.correlation import correlation, correlation_scale, leave_one_out
 from igc.stats.moments import Array, Moments
+from igc.stats.nested import join_parts, split_parts
 
 __all__ = ["Scores", "score_unit"]
 
@@ -40,16 +41,12 @@ class Scores:
 
     def to_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
         """Return the state as named arrays."""
-        parts = {"pooled": self.pooled, "groups": self.groups}
-        return {f"{key}.{name}": value for key, part in parts.items() for name, value in part.to_arrays().items()}
+        return join_parts(pooled=self.pooled, groups=self.groups)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.generic]]) -> Scores:
         """Rebuild a state from :meth:`to_arrays`."""
-        parts: dict[str, dict[str, npt.NDArray[np.generic]]] = {"pooled": {}, "groups": {}}
-        for name, value in arrays.items():
-            key, field = name.split(".")
-            parts[key][field] = value
+        parts = split_parts(arrays)
         return cls(Moments.from_arrays(parts["pooled"]), Moments.from_arrays(parts["groups"]))
 
     @property

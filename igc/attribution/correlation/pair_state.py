@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from igc.errors import StateMismatchError, explain
 from igc.stats.moments import Array, Moments
+from igc.stats.nested import join_parts, split_parts
 
 __all__ = ["PairState"]
 
@@ -106,19 +107,14 @@ class PairState:
         arrays: dict[str, npt.NDArray[np.generic]] = {
             name: np.atleast_1d(np.asarray(getattr(self, name))) for name in _PLAIN
         }
-        for name in _MOMENTS:
-            part = getattr(self, name).to_arrays()
-            arrays |= {f"{name}.{field}": value for field, value in part.items()}
-        return arrays
+        return arrays | join_parts(**{name: getattr(self, name) for name in _MOMENTS})
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.generic]]) -> PairState:
         """Rebuild a state from :meth:`to_arrays`."""
         values: dict[str, object] = {name: arrays[name] for name in _PLAIN}
         values |= {name: int(arrays[name][0]) for name in ("finished", "units", "evaluations")}
-        for name in _MOMENTS:
-            part = {key.split(".")[1]: value for key, value in arrays.items() if key.startswith(f"{name}.")}
-            values[name] = Moments.from_arrays(part)
+        values |= {name: Moments.from_arrays(part) for name, part in split_parts(arrays).items()}
         return cls(**values)  # type: ignore[arg-type]
 
     @classmethod

@@ -27,6 +27,7 @@ from igc.attribution.summary import SUMMARIES, class_mean
 from igc.errors import DataError, MethodError, explain
 from igc.stats.correlation import leave_one_out
 from igc.stats.moments import Array, Moments
+from igc.stats.nested import join_parts, split_parts
 
 __all__ = [
     "BlockInformation",
@@ -150,18 +151,12 @@ class InformationState:
 
     def to_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
         """Return the state as named arrays."""
-        parts = {"maps": self.maps, "replicates": self.replicates}
-        arrays = {f"{key}.{name}": value for key, part in parts.items() for name, value in part.to_arrays().items()}
-        return {**arrays, "tally": np.array(astuple(self.tally))}
+        return {**join_parts(maps=self.maps, replicates=self.replicates), "tally": np.array(astuple(self.tally))}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.generic]]) -> InformationState:
         """Rebuild a state from :meth:`to_arrays`."""
-        parts: dict[str, dict[str, npt.NDArray[np.generic]]] = {"maps": {}, "replicates": {}}
-        for name, value in arrays.items():
-            key, _, field = name.partition(".")
-            if field:
-                parts[key][field] = value
+        parts = split_parts(arrays)
         moments = [Moments.from_arrays(parts[key]) for key in ("maps", "replicates")]
         return cls(moments[0], moments[1], Tally(*(int(number) for number in arrays["tally"])))
 

@@ -23,6 +23,7 @@ from igc.attribution.paths import gauss_legendre
 from igc.attribution.problem import Problem
 from igc.attribution.taylor.points import couples, region_masks, subset_slopes, subset_values
 from igc.stats.moments import Array, Moments
+from igc.stats.nested import join_parts, split_parts
 
 __all__ = ["Design", "TaylorState", "gradients_at", "joint_slopes", "solo_slopes"]
 
@@ -60,18 +61,12 @@ class TaylorState:
 
     def to_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
         """Return the state as named arrays."""
-        return {
-            f"{f.name}.{name}": value for f in fields(self) for name, value in getattr(self, f.name).to_arrays().items()
-        }
+        return join_parts(**{f.name: getattr(self, f.name) for f in fields(self)})
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.generic]]) -> TaylorState:
         """Rebuild a state from :meth:`to_arrays`."""
-        parts: dict[str, dict[str, npt.NDArray[np.generic]]] = {f.name: {} for f in fields(cls)}
-        for key, value in arrays.items():
-            part, name = key.split(".")
-            parts[part][name] = value
-        return cls(**{name: Moments.from_arrays(part) for name, part in parts.items()})
+        return cls(**{name: Moments.from_arrays(part) for name, part in split_parts(arrays).items()})
 
 
 @dataclass(frozen=True)
