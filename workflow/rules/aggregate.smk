@@ -24,11 +24,12 @@ rule aggregate:
     resources:
         mem=growing(2, "GB"),
         runtime=growing(30, "m"),
+        disk="5MB",
     params:
         code=code_digest("aggregate"),
     message:
         "Writing the ROI tables of {wildcards.study}"
     shell:
         "python -m igc aggregate {input.attributions} --rois {input.rois}"
-        " --output {output} > {log} 2>&1"
         " --samples {input.samples}"
+        " --output {output} > {log} 2>&1"

@@ -94,6 +94,8 @@ wildcard_constraints:
     sampler="|".join(SAMPLERS) or "none",
     made="|".join(map(re.escape, RECIPES)) or "none",
     seed="[0-9]+",
+    share="[0-9]+",
+    shards="[0-9]+",
 
 
 # --- sources -----------------------------------------------------------------
@@ -110,9 +112,9 @@ SETTINGS = ["block.py", "config.py", "config_nsd.py", "config_yardsticks.py"]
 GROUND = [*SETTINGS, "errors.py", "parsing.py", "seeding.py", "stats", "store"]
 SOURCES = {
     "fetch": [*GROUND, "data"],
+    "make_nsd": [*GROUND, "data/__init__.py", "data/nsd"],
     "preprocess": [*GROUND, "data"],
     "rois": [*GROUND, "roi"],
-    "make_nsd": [*GROUND, "data/__init__.py", "data/nsd"],
     "train": [*GROUND, "data", "models", "roi/sets.py", "steps/progress.py"],
     "samplers": [
         *GROUND,
@@ -202,7 +204,7 @@ def method_settings(wildcards):
     block["method"] = block["method"] or wildcards.method
     if block["examples"] is None:
         block["examples"] = study["yardsticks"]["samples"]
-    return as_text(block, "models")
+    return as_text(block, "models", "shards")
 
 
 def yardstick_settings(wildcards):
@@ -217,10 +219,10 @@ def raw_files(wildcards):
     data = STUDIES[wildcards.study]["data"]
     if data.get("source") == "download":
         return [f"resources/fetched/{wildcards.study}"]
-    if data["kind"] == "nsd":
-        folder = f"nsddata_betas/ppdata/subj{data['subject']:02d}/{data['space']}"
     if data.get("source") == "simulated":
         return [f"{data['folder'].rstrip('/')}/made"]
+    if data["kind"] == "nsd":
+        folder = f"nsddata_betas/ppdata/subj{data['subject']:02d}/{data['space']}"
         found = Path(data["folder"]).glob(f"{folder}/*/*betas_session*")
         return sorted(str(file) for file in found)
     files = [data.get(key) for key in ("mask", "targets", "inputs", "responses")]
@@ -232,8 +234,6 @@ def raw_files(wildcards):
     return [file for file in files if file and data["kind"] in ("nifti", "arrays")]
 
 
-def mask_files(wildcards):
-    """Return the mask images that the ROI sets of a study read."""
 def recipe_options(wildcards):
     """Return the options that make a dataset."""
     recipe = RECIPES[wildcards.made]
@@ -248,6 +248,8 @@ def recipe_options(wildcards):
     return " ".join(options)
 
 
+def mask_files(wildcards):
+    """Return the mask images that the ROI sets of a study read."""
     sets = STUDIES[wildcards.study]["rois"].values()
     return [file for block in sets for file in block.get("masks", {}).values()]
 
@@ -353,25 +355,21 @@ def repeated(option, name):
     return options
 
 
-# --- resources ---------------------------------------------------------------
+# --- shards ------------------------------------------------------------------
 
 
-def growing(amount, unit):
-    """Return a resource that grows with every attempt, for clusters that kill a job beyond what it asked for."""
-
-    def resource(wildcards, attempt):
-        return f"{amount * attempt}{unit}"
-
-    return resource
+def shards(study, method):
+    """Return into how many jobs the maps of a method are split; maps made elsewhere are only read."""
+    block = STUDIES[study]["methods"][method]
+    return 1 if (block["method"] or method) == "given" else block["shards"]
 
 
-def gpus_to_train(wildcards):
-    """Return the number of GPUs a training uses: only networks gain from one."""
-    return int(STUDIES[wildcards.study]["models"][wildcards.model]["kind"] == "network")
-
-
-def gpus_to_sample(wildcards):
-    """Return the number of GPUs that fitting a sampler uses: only networks gain from one."""
-    return int(
-        STUDIES[wildcards.study]["samplers"][wildcards.sampler]["kind"] == "patch"
-    )
+def finished_shares(wildcards):
+    """Return the marks of the shares that must be computed before a map is made."""
+    number = shards(wildcards.study, wildcards.method)
+    folder = f"resources/partials/{wildcards.study}/attributions/{wildcards.model}-seed{wildcards.seed}"
+    return [
+        f"{folder}/{wildcards.method}.share{share}of{number}"
+        for share in range(1, number + 1)
+        if number > 1
+    ]

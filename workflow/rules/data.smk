@@ -43,7 +43,7 @@ rule make_nsd:
         "Making files like those of the Natural Scenes Dataset in {wildcards.made}"
     shell:
         "python -m igc make-nsd --output {wildcards.made:q} --again {params.recipe}"
-        " --seed {params.seed} > {log} 2>&1"
+        " --seed {params.seed} > {log:q} 2>&1"
 
 
 rule preprocess:
@@ -60,6 +60,7 @@ rule preprocess:
     resources:
         mem=growing(4, "GB"),
         runtime=growing(60, "m"),
+        disk=disk("preprocess"),
     params:
         code=code_digest("preprocess"),
         settings=data_settings,
@@ -90,6 +91,7 @@ rule rois:
     resources:
         mem=growing(4, "GB"),
         runtime=growing(30, "m"),
+        disk="5MB",
     params:
         code=code_digest("rois"),
         settings=roi_settings,

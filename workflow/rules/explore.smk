@@ -25,6 +25,7 @@ rule explore:
     resources:
         mem=growing(2, "GB"),
         runtime=growing(30, "m"),
+        disk="20MB",
     params:
         code=code_digest("explore"),
     message:

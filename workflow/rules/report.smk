@@ -111,3 +111,4 @@ rule report:
         "python -m igc report {input.attributions} --samples {input.samples}"
         " --rois {input.rois} {params.models} --comparison {input.comparison}"
         " --output results/{wildcards.study} > {log} 2>&1"
+        disk="20MB",

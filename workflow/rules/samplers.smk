@@ -25,7 +25,10 @@ rule fit_sampler:
     resources:
         mem=growing(6, "GB"),
         runtime=growing(120, "m"),
-        gpu=gpus_to_sample,
+        disk="10MB",
+        gpu=gpu(gpus_to_sample),
+        gpu_model=gpu_model(gpus_to_sample),
+        gres=gres(gpus_to_sample),
     params:
         code=code_digest("samplers"),
         settings=sampler_settings,

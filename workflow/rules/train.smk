@@ -25,7 +25,10 @@ rule train:
     resources:
         mem=growing(6, "GB"),
         runtime=growing(120, "m"),
-        gpu=gpus_to_train,
+        disk=disk("train"),
+        gpu=gpu(gpus_to_train),
+        gpu_model=gpu_model(gpus_to_train),
+        gres=gres(gpus_to_train),
     params:
         code=code_digest("train"),
         settings=model_settings,

@@ -20,7 +20,10 @@ rule yardsticks:
     resources:
         mem=growing(4, "GB"),
         runtime=growing(120, "m"),
-        gpu=1,
+        disk="10MB",
+        gpu=gpu(one_gpu),
+        gpu_model=gpu_model(one_gpu),
+        gres=gres(one_gpu),
     params:
         code=code_digest("yardsticks"),
         settings=yardstick_settings,
