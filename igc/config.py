@@ -261,10 +261,10 @@ class MethodSettings(Block):
     )
     batch_size: int = Field(256, ge=1, description="samples or pairs a forward pass")
     file: str | None = Field(None, description="for 'given': maps made elsewhere, .npy, .zarr or NIfTI, one a target")
-    options: dict[str, Any] = Field({}, description="further options of the method")
     shards: int = Field(
         1, ge=1, le=512, exclude=True, description="split the work of each map into so many jobs; changes no bit of it"
     )
+    options: dict[str, Any] = Field({}, description="further options of the method")
 
     @model_validator(mode="after")
     def _one_stop(self) -> MethodSettings:
@@ -396,13 +396,13 @@ class Study(Block):
 class Config(Block):
     """A whole run."""
 
+    seed: int = Field(0, ge=0, description="the one number that all randomness derives from")
     gpu_request: str = Field(
         "count",
         pattern=r"^(none|(count|gres)(:[A-Za-z0-9_.]+)?)$",
         description="how jobs ask a cluster for a GPU: 'count' (--gpus=1), 'gres' (--gres=gpu:1), either with a model as "
         "in 'gres:a100', or 'none'",
     )
-    seed: int = Field(0, ge=0, description="the one number that all randomness derives from")
     studies: dict[Name, Study] = Field(min_length=1, description="studies by name")
 
 

@@ -102,6 +102,7 @@ rule report:
     resources:
         mem=growing(4, "GB"),
         runtime=growing(60, "m"),
+        disk="20MB",
     params:
         code=code_digest("report"),
         models=repeated("--model", "models"),
@@ -111,4 +112,3 @@ rule report:
         "python -m igc report {input.attributions} --samples {input.samples}"
         " --rois {input.rois} {params.models} --comparison {input.comparison}"
         " --output results/{wildcards.study} > {log} 2>&1"
-        disk="20MB",
