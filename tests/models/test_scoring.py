@@ -9,7 +9,7 @@ from sklearn.metrics import accuracy_score, r2_score
 from torch import nn
 
 from igc.models.batches import SampleSource
-from igc.models.scoring import held_out, score_table
+from igc.models.scoring import Ceilings, held_out, score_table
 from igc.store.samples import open_samples
 from tests.models.stores import classes, regression, write_samples
 
@@ -49,6 +49,24 @@ def test_values_are_scored_as_scipy_and_scikit_learn_do(tmp_path: Path, batch_si
     pooled = stats.pearsonr(np.concatenate(outputs)[:, 0], np.concatenate(truths)[:, 0]).statistic
     assert value(table, "pooled", "a", "correlation") == pytest.approx(pooled, abs=1e-6)
     assert set(table[table.fold == "pooled"].n) == {80}
+
+
+def test_scores_of_noisy_responses_are_divided_by_the_root_of_their_ceiling(tmp_path: Path) -> None:
+    x, y = regression(80, 4, 3)
+    folds = np.r_[np.zeros(30), np.ones(50)].astype(np.int64)
+    source = SampleSource(open_samples(write_samples(tmp_path / "s.zarr", x, y, folds)))
+    result = held_out(models(4, 3, 2), source, folds, categories=False)
+    ceilings = Ceilings(np.array([[64.0, 25.0, 5.0], [81.0, 25.0, np.nan]]), np.array([75.0, 25.0, 5.0]), floor=10.0)
+    table = score_table(result, "abc", categories=False, ceilings=ceilings)
+    for fold, share in (("0", 0.64), ("1", 0.81), ("mean", 0.75), ("pooled", 0.75)):
+        plain = value(table, fold, "a", "correlation")
+        assert value(table, fold, "a", "noise_ceiling") == 100 * share
+        assert value(table, fold, "a", "normalized_correlation") == pytest.approx(plain / np.sqrt(share))
+        assert value(table, fold, "a", "normalized_r2") == pytest.approx(plain * abs(plain) / share)
+        # not above the floor, or unknown
+        assert np.isnan(value(table, fold, "c", "normalized_correlation"))
+    without = score_table(result, "abc", categories=False)
+    pd.testing.assert_frame_equal(table[table.metric.isin(["correlation", "r2"])].reset_index(drop=True), without)
 
 
 def test_categories_are_scored_by_accuracy_and_the_correlation_of_logits(tmp_path: Path) -> None:

@@ -137,3 +137,16 @@ def test_left_comes_first_in_every_layout():
     np.testing.assert_allclose(np.linalg.norm(position, axis=1), 1)
     assert not right[:50].any()
     assert right[50:].all()
+
+
+def test_what_was_made_can_be_made_again_and_nothing_else_is_replaced(tmp_path):
+    root, recipe = tmp_path / "nsd", Recipe(sessions=(1,), image_size=16, shared=20, spaces=("func1pt8mm",))
+    make_nsd(root, recipe)
+    with pytest.raises(StoreError, match="something else"):
+        make_nsd(root, recipe)
+    make_nsd(root, Recipe(sessions=(1,), image_size=16, shared=30, spaces=("func1pt8mm",)), again=True)
+    assert len(read_design(Layout(root, 1).design).shared) == 30
+    (root / "planted" / "recipe.json").unlink()
+    with pytest.raises(StoreError, match="something else"):
+        make_nsd(root, recipe, again=True)
+    assert len(read_design(Layout(root, 1).design).shared) == 30

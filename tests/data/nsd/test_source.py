@@ -9,14 +9,16 @@ from igc.data.nsd.betas import open_betas
 from igc.data.nsd.convert import convert_betas
 from igc.data.nsd.design import read_design
 from igc.data.nsd.layout import SPACES, TRIALS, Layout
+from igc.data.nsd.planted import receptive_fields
 from igc.data.nsd.rois import read_roi
 from igc.data.nsd.source import open_nsd
 from igc.data.nsd.statistics import image_statistics
 from igc.data.nsd.stimuli import open_stimuli
 from igc.data.sources import write_samples
 from igc.errors import ConfigError, MissingFileError
-from igc.stats.noise_ceiling import zscored
+from igc.stats.noise_ceiling import normalized_correlation, normalized_r2, zscored
 from igc.store.arrays import open_store
+from igc.store.ceilings import ceiling_of
 from igc.store.samples import open_samples
 
 
@@ -167,6 +169,27 @@ def test_encoding_reads_small_images_and_gives_each_voxel_its_ceiling(ordinary):
     colours = read_all(settings(ordinary, predict="responses", mask="prf-visualrois", channels="rgb"))[1]
     stimuli = open_stimuli(Layout(ordinary, 1).stimuli).read(source.sample_ids[:3])
     np.testing.assert_allclose(colours[:3], np.moveaxis(stimuli, 3, 1) / 255, atol=1e-6)
+
+
+def test_a_model_that_knows_the_truth_has_a_normalised_correlation_of_one(ordinary, tmp_path):
+    data = settings(ordinary, predict="responses", mask="prf-visualrois")
+    write_samples(data, Split(), 0, tmp_path / "samples.zarr", "encoding")
+    samples = open_samples(tmp_path / "samples.zarr")
+    held = samples["fold"].values >= 0
+    np.testing.assert_array_equal(samples["trials"].values[held], 3)
+    planted = pd.read_csv(ordinary / "planted" / "subj01_func1pt8mm.tsv", sep="\t")
+    planted = planted.set_index(["x", "y", "z"]).loc[list(map(tuple, samples["target_index"].values))]
+    luminance = (planted["code"] == "luminance").to_numpy()
+    fields = receptive_fields(planted.loc[luminance, ["field_x", "field_y", "field_sd"]].to_numpy(), 32)
+    # luminance comes linearly, so that the planted drive can be had from the inputs alone
+    drive = samples["inputs"].values[held].reshape(held.sum(), -1) @ fields.reshape(len(fields), -1).T
+    response = samples["responses"].values[held][:, luminance]
+    correlation = np.array([np.corrcoef(*pair)[0, 1] for pair in zip(drive.T, response.T, strict=True)])
+    ceiling = ceiling_of(samples)[luminance]
+    assert np.median(np.abs(ceiling - planted["ceiling"][luminance])) < 2
+    assert np.median(correlation) < 0.95
+    assert abs(np.median(normalized_correlation(correlation, ceiling)) - 1) < 0.02
+    assert abs(np.median(normalized_r2(correlation, ceiling)) - 1) < 0.04
 
 
 def test_ceiling_is_unknown_where_no_image_came_back(small, monkeypatch):
