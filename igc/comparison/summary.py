@@ -16,9 +16,13 @@ from igc.errors import DataError, MissingFileError, explain
 __all__ = ["METRICS", "SUMMARY_COLUMNS", "read_summary", "split_model", "summary_table"]
 
 SUMMARY_COLUMNS = (
-    *("study", "model", "seed", "method", "roi_set", "metric", "reference", "value", "se", "n", "better"),
+    *("study", "model", "seed", "method", "roi_set", "roi", "target", "metric", "reference", "value", "se", "n"),
+    "better",
 )
-"""Columns of the table."""
+"""Columns of the table; ``roi`` and ``target`` are those of the numbers that are about a single one."""
+
+MOST_TARGETS = 20
+"""Largest number of targets with rows of their own for every region; of more, the mean is given."""
 
 METRICS = {
     "truth_auc": "higher",
@@ -33,6 +37,11 @@ METRICS = {
     "between_seeds": "higher",
     "roi_between_seeds": "higher",
     "roi_size_share": "none",
+    "linear_r2": "none",
+    "linear_alone": "none",
+    "linear_unique": "none",
+    "linear_shared": "none",
+    "deep_minus_linear": "none",
     "agreement": "none",
     "roi_agreement": "none",
     "seconds": "lower",
@@ -57,7 +66,8 @@ def summary_table(tables: Mapping[str, pd.DataFrame], study: str) -> pd.DataFram
     ----------
     tables : mapping of str to pandas.DataFrame
         Tables of :func:`igc.steps.compare.compare` by name; those that are missing or empty are left out. ``memory``
-        has the columns ``model``, ``method`` and ``peak_memory`` (MB).
+        has the columns ``model``, ``method`` and ``peak_memory`` (MB); ``partition`` those of
+        :data:`igc.comparison.partition.PARTITION_COLUMNS` and ``model``.
     study : str
         Its name.
 
@@ -77,6 +87,8 @@ def summary_table(tables: Mapping[str, pd.DataFrame], study: str) -> pd.DataFram
         *_pairs(given.get("agreement"), "agreement", "between_seeds", []),
         *_pairs(given.get("roi_agreement"), "roi_agreement", "roi_between_seeds", ["set"]),
         *_sizes(given.get("roi_size")),
+        *_partition(given.get("partition")),
+        *_difference(given.get("deep_linear")),
         *_costs(given.get("runtime"), given.get("memory")),
     ]
     if not parts:
@@ -100,7 +112,8 @@ def read_summary(path: Path) -> pd.DataFrame:
     """
     if not path.is_file():
         raise MissingFileError(explain(path, "no such file", "a summary", "make it with `igc compare`"))
-    kinds: dict[str, Any] = dict.fromkeys(("study", "model", "method", "roi_set", "metric", "reference", "better"), str)
+    text = ("study", "model", "method", "roi_set", "roi", "target", "metric", "reference", "better")
+    kinds: dict[str, Any] = dict.fromkeys(text, str)
     try:
         table = pd.read_csv(path, sep="\t", na_values=["n/a"], keep_default_na=False, dtype=kinds | {"seed": "Int64"})
     except ValueError as error:
@@ -181,6 +194,33 @@ def _sizes(table: pd.DataFrame | None) -> list[pd.DataFrame]:
         return []
     known = table[table["p"].notna()]
     return [_means(known.assign(beyond=(known["p"] < 0.05).astype(np.float64)), "beyond", "roi_size_share", ["set"])]
+
+
+def _single(rows: pd.DataFrame, value: str, error: str, metric: str) -> pd.DataFrame:
+    """Return a row for each region and target, or for each region where there are many targets."""
+    names = ["model", "method", "roi_set", "roi", "reference"]
+    found = rows.rename(columns={"set": "roi_set", value: "value", error: "se"})[[*names, "target", "value", "se"]]
+    found = found.astype({"value": np.float64, "se": np.float64, "target": str}).assign(n=1)
+    if found["target"].nunique() > MOST_TARGETS:
+        grouped = found.groupby(names, sort=False, dropna=False)["value"]
+        found = grouped.agg(value="mean", n="count", spread="std").reset_index()
+        found = found.assign(se=found["spread"] / np.sqrt(found["n"])).drop(columns="spread")
+    return found.assign(metric=metric, better=METRICS[metric])
+
+
+def _partition(table: pd.DataFrame | None) -> list[pd.DataFrame]:
+    """Return the shares of the variance of linear models, as a method that gives regions numbers and no map."""
+    if table is None:
+        return []
+    rows = table.assign(method="variance_partition", reference=None)
+    return [_single(rows, name, f"{name}_se", f"linear_{name}") for name in ("r2", "alone", "unique", "shared")]
+
+
+def _difference(table: pd.DataFrame | None) -> list[pd.DataFrame]:
+    if table is None:
+        return []
+    rows = table.assign(reference=table["linear_model"].astype(str) + "/" + table["linear_method"].astype(str))
+    return [_single(rows, "difference", "difference_se", "deep_minus_linear")]
 
 
 def _costs(runtime: pd.DataFrame | None, memory: pd.DataFrame | None) -> list[pd.DataFrame]:

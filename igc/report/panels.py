@@ -61,7 +61,7 @@ class Block:
 class Line:
     """One row of a grid: a label of one or two lines, its panels, and the unit of the colours.
 
-    Neighbouring lines with the same ``scale`` share one colour bar.
+    Neighbouring lines with the same ``scale`` share one colour bar; those with an empty one have none.
     """
 
     label: str
@@ -172,11 +172,12 @@ def _grid_scales(place: _Placer, lines: Sequence[Line], tops: Sequence[float], l
     for stop in range(1, len(lines) + 1):
         if stop < len(lines) and lines[stop].scale == lines[start].scale:
             continue
-        limit = next((p.limit for line in lines[start:stop] for p in line.panels if p is not None), 1.0)
         low, high = tops[start], tops[stop - 1] + height
-        length = min(high - low, 1.6)
-        bottom = place.height - (low + high) / 2 - length / 2
-        scale_bar(place.figure, (left, bottom + 0.05, 0.09, length - 0.1), limit, vertical=True)
+        if lines[start].scale:
+            limit = next((p.limit for line in lines[start:stop] for p in line.panels if p is not None), 1.0)
+            length = min(high - low, 1.6)
+            bottom = place.height - (low + high) / 2 - length / 2
+            scale_bar(place.figure, (left, bottom + 0.05, 0.09, length - 0.1), limit, vertical=True)
         unit = fit_text(lines[start].unit, 0.98, 7.6, lines=4)
         place.text(left + 0.78, (low + high) / 2, unit, size=7.5, va="center", color="#555555", linespacing=1.15)
         start = stop

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from igc.comparison.partition import READINGS
 from igc.report.selection import MAIN_METHOD
 from igc.report.style import GREY, INK, PALETTE, fit_text, header, name_row, new_figure, styled, unavailable
 
@@ -17,7 +18,7 @@ __all__ = ["MAX_REGIONS", "partition_figure"]
 MAX_REGIONS = 12
 """Largest number of regions shown for a target, those with the largest values."""
 _MAX_TARGETS = 4
-_WIDE, _TALL, _LEFT, _NAMES, _GAP = 9.4, 0.34, 0.3, 1.55, 0.75
+_WIDE, _TALL, _LEFT, _NAMES, _GAP, _WORDS = 11.4, 0.34, 0.3, 1.55, 0.5, 2.3
 _SUMS = (("network", "network: IGC", PALETTE[0]), ("linear", "linear: product measure", PALETTE[1]))
 _SHARES = (("alone", "linear: R\N{SUPERSCRIPT TWO} alone", PALETTE[5]), ("unique", "linear: unique", PALETTE[2]))
 
@@ -65,6 +66,16 @@ def _bars(axes: Axes, rows: pd.DataFrame, measures: Sequence[tuple[str, str, str
     axes.set_axisbelow(True)
 
 
+def _readings(figure: Figure, part: pd.DataFrame, top: float, height: float) -> None:
+    """Write beside each region what a reader may conclude."""
+    left = _WIDE - _LEFT - _WORDS + 0.15
+    for row, name in enumerate(part["reading"]):
+        said = fit_text(READINGS.get(str(name), ""), _WORDS - 0.15, 7.8, lines=2)
+        colour = GREY if name in ("nothing", "harmful") else INK
+        y = 1 - (top + _TALL * (row + 0.5)) / height
+        figure.text(left / _WIDE, y, said, size=7.7, color=colour, va="center", linespacing=1.0)
+
+
 @styled
 def partition_figure(table: pd.DataFrame, title: str = "") -> Figure:
     """Draw, for each target, what regions add to the score of either model, and what they explain in the linear one.
@@ -94,7 +105,7 @@ def partition_figure(table: pd.DataFrame, title: str = "") -> Figure:
         tops.append(height + 0.3)
         height += 0.3 + _TALL * len(part) + 0.65
     figure = new_figure(_WIDE, height)
-    room = (_WIDE - 2 * _LEFT - _NAMES - _GAP) / 2
+    room = (_WIDE - 2 * _LEFT - _NAMES - _GAP - _WORDS) / 2
     shared: dict[int, Axes] = {}
     for target, part, top in zip(targets, rows, tops, strict=True):
         tall = _TALL * len(part)
@@ -111,6 +122,7 @@ def partition_figure(table: pd.DataFrame, title: str = "") -> Figure:
             axes.set_xlabel(label, size=8.5)
             names = [fit_text(name, _NAMES - 0.15, 8.6) for name in part["roi"].astype(str)]
             axes.set_yticks(range(len(part)), names if side == 0 else [""] * len(part), size=8.5)
+        _readings(figure, part, top, height)
         first = part.iloc[0]
         # rounded first and then added to 0, so that it is never "-0.00"
         scores = f"{target}: linear R\N{SUPERSCRIPT TWO} = {round(float(first['r2']), 2) + 0.0:.2f}"

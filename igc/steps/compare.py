@@ -290,7 +290,9 @@ def compare(
     if yardsticks is not None:
         tables |= _yardsticks(yardsticks)
     memory = {} if benchmarks is None else {"memory": _memory(benchmarks, results)}
-    tables["summary"] = summary_table({**tables, **memory}, str(dataset.attrs.get("study", "")))
+    shares = [table.assign(model=model) for model, table in partitions.items()]
+    parts = {"partition": pd.concat(shares, ignore_index=True)} if shares else {}
+    tables["summary"] = summary_table({**tables, **memory, **parts}, str(dataset.attrs.get("study", "")))
     for name, table in tables.items():
         write_table(output / f"{name}.tsv", table)
     write_parquet(output / "summary.parquet", tables["summary"])

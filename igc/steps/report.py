@@ -16,6 +16,8 @@ from igc.comparison.closure import closure_table, runtime_row
 from igc.comparison.summary import read_summary
 from igc.report.agreement import agreement_figure, diagnostics_figure
 from igc.report.curves import curve_figure
+from igc.report.differences import difference_figure
+from igc.report.examples import examples_figure
 from igc.report.maps import maps_igc, maps_methods, painters
 from igc.report.partition import partition_figure
 from igc.report.regions import roi_figure
@@ -39,7 +41,7 @@ __all__ = ["FIGURES", "report"]
 FIGURES = (
     *("maps_igc.png", "maps_methods.png", "rois.png", "scores.png", "learning_curves.png", "agreement.png"),
     *("diagnostics.png", "yardsticks.png", "yardstick_curves.png", "taylor.png", "verdict.png"),
-    "linear_partition.png",
+    *("linear_partition.png", "deep_linear.png", "examples.png"),
 )
 """Names of the figures of every study, whatever its data."""
 
@@ -48,7 +50,7 @@ def _comparison(folder: Path | None, results: Results) -> dict[str, pd.DataFrame
     """Read the tables of the comparison, or make the ones that figures need."""
     if folder is not None:
         found = ["agreement", "closure", "runtime"]
-        optional = ("recovery", "linear_partition", "yardsticks", "yardstick_curves")
+        optional = ("recovery", "deep_linear", "linear_partition", "yardsticks", "yardstick_curves")
         found += [name for name in optional if (folder / f"{name}.tsv").is_file()]
         return {name: read_table(folder / f"{name}.tsv") for name in found}
     pairs = [
@@ -79,6 +81,7 @@ def _figures(
     return {
         "maps_igc.png": lambda: maps_igc(samples, results, draw),
         "maps_methods.png": lambda: maps_methods(samples, results, draw),
+        "examples.png": lambda: examples_figure(samples, results, draw),
         "rois.png": lambda: roi_figure(results, rois, draw.small, title),
         "scores.png": lambda: score_figure(scores, title, categories),
         "learning_curves.png": lambda: curve_figure(histories, title),
@@ -92,6 +95,7 @@ def _figures(
         ),
         "taylor.png": lambda: taylor_figure(results, rois, title),
         "linear_partition.png": lambda: partition_figure(tables.get("linear_partition", pd.DataFrame()), title),
+        "deep_linear.png": lambda: difference_figure(tables.get("deep_linear", pd.DataFrame()), title),
         "verdict.png": lambda: verdict_figure(tables.get("summary", pd.DataFrame()), title),
     }
 

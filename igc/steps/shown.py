@@ -23,7 +23,19 @@ _COLUMNS = {
     "yardsticks.tsv": {"model", "method", "yardstick", "reference", "better", "value", "se"},
     "yardstick_curves.tsv": {"model", "method", "curve", "reference", "x", "value", "se"},
     "recovery.tsv": {"model", "method", "target", "pearson"},
-    "linear_partition.tsv": {"model", "method", "target", "roi", "network", "linear", "alone", "unique", "r2", "q"},
+    "linear_partition.tsv": {"model", "method", "target", "roi", "network", "linear", "alone", "unique", "reading"},
+    "deep_linear.tsv": {
+        "model",
+        "method",
+        "linear_model",
+        "set",
+        "index",
+        "roi",
+        "target",
+        "difference",
+        "ci_low",
+        "q",
+    },
 }
 
 

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from igc.comparison.criteria import YARDSTICKS
-from igc.comparison.summary import METRICS, SUMMARY_COLUMNS, split_model, summary_table
+from igc.comparison.summary import METRICS, SUMMARY_COLUMNS, read_summary, split_model, summary_table
+from igc.store.atomic import write_table
 
 
 def pick(table: pd.DataFrame, **wanted: object) -> pd.DataFrame:
@@ -136,3 +137,49 @@ def test_names_of_metrics_do_not_clash_with_yardsticks():
 )
 def test_models_are_told_from_their_seed(name, parts):
     assert split_model(name) == parts
+
+
+def differences(targets: int) -> pd.DataFrame:
+    rows = [
+        {"set": "s", "roi": roi, "target": f"t{k}", "difference": 0.1 * k, "difference_se": 0.02}
+        for roi in ("a", "b")
+        for k in range(targets)
+    ]
+    labels = {"model": "mlp-seed1", "method": "igc", "linear_model": "ridge-seed0", "linear_method": "linear_igc"}
+    return pd.DataFrame(rows).assign(**labels)
+
+
+def test_differences_of_networks_and_linear_models_are_listed_by_region_and_target():
+    table = summary_table({"deep_linear": differences(3)}, "toy")
+    assert len(table) == 6
+    (row,) = pick(table, roi="b", target="t2").to_dict("records")
+    assert (row["model"], row["seed"], row["metric"]) == ("mlp", 1, "deep_minus_linear")
+    assert (row["roi_set"], row["reference"], row["better"]) == ("s", "ridge-seed0/linear_igc", "none")
+    assert (row["value"], row["se"], row["n"]) == (pytest.approx(0.2), 0.02, 1)
+
+
+def test_of_many_targets_the_mean_difference_of_each_region_is_listed():
+    table = summary_table({"deep_linear": differences(30)}, "toy")
+    assert len(table) == 2
+    assert table["target"].isna().all()
+    np.testing.assert_allclose(table["value"], 1.45)
+    np.testing.assert_allclose(table["se"], np.std(0.1 * np.arange(30), ddof=1) / np.sqrt(30))
+
+
+def test_shares_of_the_variance_are_those_of_the_linear_model():
+    shares = {name: value for k, name in enumerate(("r2", "alone", "unique", "shared")) for value in [0.1 * (k + 1)]}
+    errors = {f"{name}_se": 0.01 for name in shares}
+    partition = pd.DataFrame([{"model": "banded-seed0", "set": "s", "roi": "a", "target": "t", **shares, **errors}])
+    table = summary_table({"partition": partition}, "toy").set_index("metric")
+    for name, value in shares.items():
+        row = table.loc[f"linear_{name}"]
+        assert row["value"] == pytest.approx(value)
+        assert (row["method"], row["model"], row["roi"], row["target"]) == ("variance_partition", "banded", "a", "t")
+
+
+def test_numbers_of_regions_are_read_back_as_they_were_written(tmp_path):
+    table = summary_table({"deep_linear": differences(2)}, "toy")
+    write_table(tmp_path / "summary.tsv", table)
+    read = read_summary(tmp_path / "summary.tsv")
+    assert tuple(read.columns) == SUMMARY_COLUMNS
+    assert list(read["target"]) == list(table["target"])

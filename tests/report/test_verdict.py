@@ -13,7 +13,7 @@ METHODS = [f"method_{k}" for k in range(24)] + ["random"]
 def summary(models: int, methods: list[str] = METHODS, seed: int = 0) -> pd.DataFrame:
     random = np.random.default_rng(seed)
     rows = [
-        ("study", f"m{k}", 0, method, None, metric, "zero", i + random.normal(), 0.3, 64, "lower")
+        ("study", f"m{k}", 0, method, None, None, None, metric, "zero", i + random.normal(), 0.3, 64, "lower")
         for k in range(models)
         for metrics in RANKED.values()
         for metric in metrics

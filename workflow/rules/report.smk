@@ -79,6 +79,20 @@ rule report:
             subcategory="figures",
             labels={"figure": "network and linear model"},
         ),
+        deep_linear=report(
+            "results/{study}/figures/deep_linear.png",
+            caption="../report/deep_linear.rst",
+            category="{study}",
+            subcategory="figures",
+            labels={"figure": "network minus linear model"},
+        ),
+        examples=report(
+            "results/{study}/figures/examples.png",
+            caption="../report/examples.rst",
+            category="{study}",
+            subcategory="figures",
+            labels={"figure": "single samples"},
+        ),
         taylor=report(
             "results/{study}/figures/taylor.png",
             caption="../report/taylor.rst",
