@@ -155,9 +155,12 @@ def as_megabytes(number):
 
 # --- totals -------------------------------------------------------------------
 
+# where the run is; at its end Snakemake has gone back to where it was started
+FOLDER = Path.cwd()
+
 
 def asked_by(job):
-    """Return the largest CPU hours, GPU hours and bytes of a job, and the hours an earlier run of it took if one is known."""
+    """Return what a job may take at most, and what an earlier run of it took."""
     resources = job.resources
     hours = number_in(resources, "runtime") / 60
     gpus = number_in(resources, "gpu")
@@ -181,8 +184,8 @@ def number_in(resources, name):
 
 def measured_hours(job):
     """Return how long an earlier run of a job took, from its benchmark."""
-    file = Path(str(job.benchmark)) if job.benchmark else None
-    if file is None or not file.is_file():
+    file = FOLDER / str(job.benchmark or "none")
+    if not file.is_file():
         return None
     lines = file.read_text(encoding="utf-8").splitlines()
     return float(lines[1].split("\t")[0]) / 3600 if len(lines) > 1 else None
