@@ -26,7 +26,7 @@ from igc.comparison.recovery import recovery
 from igc.config import MethodSettings, Yardsticks
 from igc.report.taylor import judged_methods
 from igc.steps.attribute import attribute_files
-from igc.steps.yardsticks import _open, _planted
+from igc.steps.judging import open_study, planted_parts
 
 REGIONS = "taylor_igc"
 
@@ -79,7 +79,7 @@ def judged_by_principles(folder):
 def yardsticks_of(samples, model, folder, count, draws):
     """Return the values of each method on each sample, by yardstick."""
     paths = sorted(path for path in folder.glob("*.zarr") if path.stem != REGIONS)
-    study = _open(samples, model, paths, Yardsticks(samples=count), 0, "cpu")
+    study = open_study(samples, model, paths, Yardsticks(samples=count), 0, "cpu")
     maps, _ = study.sample_maps()
     held = np.flatnonzero(study.fold >= 0)
     mean = study.inputs(study.spread_rows(held, 1000)).mean(axis=0)
@@ -88,7 +88,7 @@ def yardsticks_of(samples, model, folder, count, draws):
     for name, reference in {"zero": constant_reference(0.0), "mean": constant_reference(mean)}.items():
         found[f"infidelity, {name}"] = infidelity(maps, judged, reference, draws, 0)
     if "truth" in study.samples:
-        shown, inside = _planted(study, maps)
+        shown, inside = planted_parts(study, maps)
         found["recovery"] = {
             method: np.array([recovery(a, b.astype(float), False)["auc"] for a, b in zip(values, inside, strict=True)])
             for method, values in shown.items()
