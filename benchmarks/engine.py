@@ -28,6 +28,7 @@ from igc.attribution.correlation.sides import SIDES
 from igc.attribution.gradients import Outputs
 from igc.attribution.problem import Problem, group_blocks
 from igc.models.registry import build_architecture
+from igc.steps.memory import use_one_heap
 from igc.steps.sources import ArraySource
 from igc.store.arrays import create_store, read_values
 
@@ -56,8 +57,9 @@ def problem_of(study, model, n_samples):
 
 
 def rate(study, model):
-    """Compare gradient points a second with the bare autograd loop, two products a point."""
+    """Compare gradient points a second with the bare autograd loop, two products a point, side by side."""
     torch.set_num_threads(1)
+    use_one_heap()
     problem = problem_of(study, model, 2048)
     n_targets = problem.source.responses.shape[1]
     design = PairDesign(tuple(problem.block_bounds()), 0, 0, 64)
@@ -71,12 +73,33 @@ def rate(study, model):
             outputs = problem.outputs(points)
             torch.autograd.grad(outputs[:, 0], points, ones, retain_graph=True)
             torch.autograd.grad(outputs[:, 1], points, ones)
+        return 4 * problem.batch_size
 
-    points = pair_unit(problem, design, pilot, "all", 0).evaluations
-    loop = 4 * problem.batch_size / best(bare)
+    def unit(keep, index, states):
+        added = pair_unit(problem, design, pilot, keep, index)
+        states[keep] = states[keep].merge(added) if keep in states else added
+        members = design.unit(index)  # pairs of one class that fill up a micro-batch are no points
+        classes = problem.source.read_responses(np.stack([members.left, members.right]).ravel()).argmax(axis=1)
+        return int((classes.reshape(2, -1)[0] != classes.reshape(2, -1)[1]).sum())
+
+    states, ratios, loops = {}, {"all": [], "none": []}, []
+    for index in range(design.n_units // 4):
+        for keep, found in ratios.items():
+            before, here, after = seconds(bare), seconds(unit, keep, index, states), seconds(bare)
+            if index > 2:
+                found.append((before + after) / 2 / here)
+                loops.append((before + after) / 2)
     for keep, name in (("all", "with sums by group"), ("none", "without")):
-        ours = points / best(pair_unit, problem, design, pilot, keep, 0)
-        print(f"pairs, {name:<20}{ours:>10.0f} points/s{ours / loop:>8.2f} of the bare loop ({loop:.0f} points/s)")
+        low, middle, high = np.percentile(ratios[keep], [25, 50, 75])
+        print(f"pairs, {name:<20}{middle:.3f} of the bare loop (quartiles {low:.3f} to {high:.3f})")
+    print(f"bare loop: {1 / np.median(loops):.0f} points a second of CPU time, {len(loops)} pairs of runs")
+
+
+def seconds(run, *arguments):
+    """Return the CPU time of a run over the points it returns."""
+    started = time.process_time()
+    points = run(*arguments)
+    return (time.process_time() - started) / points
 
 
 def workers(study, model):
@@ -156,7 +179,6 @@ def memory_of(folder, _count):
     """Attribute one gradient point a sample, and print the peak of this process in megabytes."""
     from igc.config import MethodSettings
     from igc.steps.attribute import attribute_files
-    from igc.steps.memory import use_one_heap
 
     use_one_heap()  # as the command line does
     path = Path(folder)

@@ -194,6 +194,8 @@ def _joined(
     labels: tuple[Labels, Labels], values: tuple[npt.NDArray[Any], npt.NDArray[Any]]
 ) -> tuple[Labels, npt.NDArray[Any]]:
     """Add up values of equal labels."""
+    if np.array_equal(*labels):
+        return labels[0], values[0] + values[1]
     names = np.union1d(*labels)
     total = np.zeros((len(names), *values[0].shape[1:]), values[0].dtype)
     for label, value in zip(labels, values, strict=True):

@@ -35,7 +35,7 @@ class PairBatch:
     difference : torch.Tensor (pair, component)
         x_n - x_m.
     groups : tuple of torch.Tensor (pair,)
-        Group of left and of right (-1: the same, not counted again).
+        Group of left and of right; the number of groups where right's is the same, and not counted again.
     """
 
     points: Inputs
@@ -58,7 +58,7 @@ class PairSums:
     square: Tensor  # (target,) of s^2
     map: Tensor  # (target, cell) of v
     cross: Tensor  # (target, cell) of s v
-    touching: Tensor  # (group * target, cell)
+    touching: Tensor  # (group * target, cell), and the pairs that are not counted again in the last rows
 
     @classmethod
     def zeros(cls, cells: Cells, keep: Keep, n_targets: int, n_groups: int, like: Tensor) -> PairSums:
@@ -76,8 +76,12 @@ class PairSums:
             cells.summing(like) if needed else None,
             keep,
             *(zeros(k), zeros(k), zeros(k, width), zeros(k, width)),
-            like.new_zeros((n_groups if touching else 0) * k, touching),
+            like.new_zeros((n_groups + 1 if touching and n_groups else 0) * k, touching),
         )
+
+    def by_group(self) -> Tensor:
+        """Return the sums over the pairs that touch each group in float64, (group * target, cell)."""
+        return self.touching[: max(0, len(self.touching) - len(self.one))].double()
 
     def pooled(self, values: Tensor) -> Tensor:
         """Sum maps of components (pair, component) into cells, with pooling."""
@@ -100,12 +104,7 @@ class PairSums:
             values = values[:, n_map:] if self.cells.pooled or self.summing is None else self.summing(values)
         n_targets = len(self.one)
         for group in groups:
-            if bool((group < 0).any()):
-                counted = group >= 0
-                where = (group * n_targets + targets)[counted]
-                self.touching.index_add_(0, where, values[counted])
-            else:
-                self.touching.index_add_(0, group * n_targets + targets, values)
+            self.touching.index_add_(0, group * n_targets + targets, values)
 
 
 def _contribution(
@@ -149,7 +148,7 @@ def add_sparse(sums: PairSums, batch: PairBatch, half: Tensor, pilot: Tensor) ->
     for step, classes in enumerate((half.argmax(dim=1), half.argmin(dim=1))):
         amount = half.gather(1, classes[:, None])[:, 0]
         column = batch.outputs.gather(1, classes[:, None])[:, 0]
-        values, total = _contribution(sums, batch, column, amount, pilot[classes], keep=step == 0)
+        values, total = _contribution(sums, batch, column, amount, pilot.index_select(0, classes), keep=step == 0)
         members = torch.nn.functional.one_hot(classes, half.shape[1]).to(values.dtype).T
         sums.one += members.double() @ total.double()
         sums.square += members.double() @ total.double().square()

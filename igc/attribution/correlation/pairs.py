@@ -32,11 +32,15 @@ from igc.attribution.correlation.pair_sums import (
 )
 from igc.attribution.forward_mode import cell_derivatives
 from igc.attribution.gradients import Inputs, between, flatten, shift
+from igc.attribution.prepared import prepare
 from igc.attribution.problem import Problem, Rows
 from igc.attribution.readout import find_readout
 from igc.stats.moments import Array, Moments
 
 __all__ = ["PairInputs", "Side", "one_hot", "pair_unit", "read_pairs"]
+
+TAIL = 16
+"""Pairs of classes are filled up to a multiple of this, so that there are few sizes of the last micro-batch."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,7 @@ class PairInputs:
             places, back = np.unique(members, return_inverse=True)
             inputs, held = self.problem.load(self.rows[places])[0], back.reshape(members.shape)
         start, stop = torch.as_tensor(held, device=self.problem.device)
-        return tuple(x[start] for x in inputs), tuple(x[stop] for x in inputs)
+        return tuple(x.index_select(0, start) for x in inputs), tuple(x.index_select(0, stop) for x in inputs)
 
     def one(self) -> Inputs:
         """Return the inputs of a single sample."""
@@ -186,16 +190,17 @@ def pair_unit(
     members = problem.groups[np.stack([unit.left, unit.right])]
     present = np.unique(members) if keep != "none" else np.zeros(0, np.int64)
     sums = PairSums.zeros(problem.cells, keep, n_targets, len(present), pairs.one()[0])
-    readout = find_readout(problem.outputs, pairs.one()) if chosen.latents else None
+    outputs = problem.outputs if chosen.forward or len(pilot) == 1 else prepare(problem.outputs, pairs.one())
+    readout = find_readout(outputs, pairs.one()) if chosen.latents else None
     sparse = pairs.classes and not chosen.latents and not chosen.forward
     kept = np.arange(len(unit.left))
-    if pairs.classes:  # pairs of one class contribute nothing: no gradient is spent on them
-        kept = np.flatnonzero(np.any(pairs.half != 0, axis=1))
+    if pairs.classes:
+        kept = _speaking(pairs.half)
         pairs = pairs.kept(kept)
     first, second = np.searchsorted(present, members[:, kept]) if len(present) else members[:, kept]
-    again = np.where(first == second, -1, second)
+    again = np.where(first == second, len(present), second)
     gradient = torch.as_tensor(pilot, device=device, dtype=problem.dtype)
-    evaluate = problem.outputs if readout is None else readout.latents
+    evaluate = outputs if readout is None else readout.latents
     adder = _Adder(sums, chosen, evaluate, None if readout is None else readout.weight, gradient, sparse)
     weights = torch.as_tensor(pairs.half, device=device, dtype=problem.dtype)
     position = torch.as_tensor(unit.position[kept], device=device, dtype=problem.dtype)
@@ -203,6 +208,16 @@ def pair_unit(
     for rows in _batches(problem, chosen, len(pilot), len(kept)):
         adder.add(*pairs.ends(rows), position[rows], weights[rows], (groups[0][rows], groups[1][rows]))
     return _state(sums, unit, len(design.bounds), present, members, len(kept))
+
+
+def _speaking(half: Array) -> Rows:
+    """Return the pairs that contribute: pairs of one class do not, and no gradient is spent on them.
+
+    A few are kept to fill the last micro-batch up, since the first pass of a size takes much longer than others.
+    """
+    silent = ~np.any(half != 0, axis=1)
+    kept = np.flatnonzero(~silent)
+    return np.concatenate([kept, np.flatnonzero(silent)[: -len(kept) % TAIL]])
 
 
 def _batches(problem: Problem, side: Side, n_heads: int, n: int) -> list[slice]:
@@ -231,7 +246,7 @@ def _state(
         left, right = np.searchsorted(present, members)
         weight += np.bincount(left, minlength=n) + np.bincount(right[left != right], minlength=n)
     width = sums.touching.shape[1]
-    touching = sums.touching.double().cpu().numpy().reshape(n if width else 0, n_targets, width)
+    touching = sums.by_group().mul_(unit.weight).cpu().numpy().reshape(n if width else 0, n_targets, width)
     if sums.keep == "all":
         touching = sums.cells.extended(touching)
     return PairState.of_unit(
@@ -239,7 +254,7 @@ def _state(
         unit.replicate,
         units,
         group=present,
-        touching=unit.weight * touching,
+        touching=touching,
         touching_weight=unit.weight * weight,
         evaluations=evaluations,
     )
