@@ -130,6 +130,11 @@ class Bucket:
             page = self._page(query)
             for item in page.iterfind("{*}Contents"):
                 key, size, etag = (item.findtext("{*}" + name) or "" for name in ("Key", "Size", "ETag"))
+                # keys become paths below a folder of the user, who does not know who answers at the address
+                if not key.startswith(folder) or ".." in key.split("/") or not size.isdecimal():
+                    allowed = f"keys below {folder} with their sizes"
+                    remedy = "correct the address of the bucket"
+                    raise FetchError(explain(self.address, f"the key {key!r} of size {size!r}", allowed, remedy))
                 yield Remote(key, int(size), etag.strip('"'))
             token = page.findtext("{*}NextContinuationToken")
             if page.findtext("{*}IsTruncated") != "true" or not token:

@@ -36,6 +36,7 @@ _REQUIRED = {
     "training": list,
 }
 _LARGEST = 2**31
+_AXES = 16
 
 
 def save_model(folder: str | Path, modules: Sequence[nn.Module], description: Mapping[str, Any]) -> None:
@@ -166,9 +167,10 @@ def _check_description(path: str | Path, description: Mapping[str, Any]) -> None
             seen = f"{key} = {description.get(key)!r}"[:200]
             raise ModelError(explain(path, seen, f"{key} of type {kind.__name__}", remedy))
     sizes = [*description["input_shape"], description["n_targets"], description["folds"]]
-    if not all(isinstance(size, int) and 0 < size < _LARGEST for size in sizes):
+    right = all(isinstance(size, int) and 0 < size < _LARGEST for size in sizes)
+    if not right or not 0 < len(description["input_shape"]) <= _AXES:
         seen = f"input_shape, n_targets and folds of {sizes}"[:200]
-        raise ModelError(explain(path, seen, "positive whole numbers", remedy))
+        raise ModelError(explain(path, seen, f"positive whole numbers, 1 to {_AXES} axes", remedy))
     if description["target_type"] not in ("categories", "values"):
         seen = f"target_type = {description['target_type']!r}"[:200]
         raise ModelError(explain(path, seen, "categories or values", remedy))

@@ -47,6 +47,8 @@ KEPT = {"train": "models", "fit_sampler": "samplers", "attribute": "attributions
 TASKS = "tasks.txt"
 """Beside the partial states of a piece of work: how many there will be."""
 
+_SHARE = re.compile(r"\.share\d+of\d+$")
+"""At the end of the name of an attribution: a share of its work, of which a mark is kept until the map is there."""
 _LINE = re.compile(r"(\d+)/(\d+) \(\d+%\), .* so far, (?:([\d:]+) left|done)")
 _STAMP = re.compile(r"^\[(\w{3} \w{3} +\d+ \d\d:\d\d:\d\d \d{4})\]$", re.MULTILINE)
 _TAIL = 20_000
@@ -333,18 +335,24 @@ class _Reader:
     def _output(self, study: Path, rule: str, name: Sequence[str]) -> Path | None:
         if rule == "fetch":
             return self._results.parent / "resources" / "fetched" / study.name
+        if rule == "attribute" and _SHARE.search(name[-1]):
+            mark = self._kept(study, rule, name)
+            return mark if mark.exists() else self._output(study, rule, [*name[:-1], _SHARE.sub("", name[-1])])
         return study / OUTPUTS[rule].format("/".join(name)) if rule in OUTPUTS else None
 
     def _states(self, study: Path, rule: str, name: Sequence[str]) -> dict[Path, list[Path]]:
         """Return the partial states of a job, by the folder of a piece of work."""
         if rule not in KEPT:
             return {}
-        folder = self._results.parent / "resources" / "partials" / study.name / KEPT[rule] / "/".join(name)
+        folder = self._kept(study, rule, [*name[:-1], _SHARE.sub("", name[-1])])
         found: dict[Path, list[Path]] = {}
         for file in folder.rglob("*") if folder.is_dir() else ():
             if file.is_file() and not file.name.startswith("."):
                 found.setdefault(file.parent, []).append(file)
         return found
+
+    def _kept(self, study: Path, rule: str, name: Sequence[str]) -> Path:
+        return self._results.parent / "resources" / "partials" / study.name / KEPT[rule] / "/".join(name)
 
     def _progress(self, log: Path, states: dict[Path, list[Path]]) -> tuple[float | None, float | None]:
         """Return the share that is done and the seconds left: from partial states, else from the log."""

@@ -76,7 +76,7 @@ def read_description(folder: str | Path, name: str = "model") -> dict[str, Any]:
     try:
         description = json.loads(file.read_text(encoding="utf-8"))
         version = description["format"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(
             explain(file, f"unreadable JSON ({error})", f"a {name} description", "train it again")
         ) from error

@@ -144,6 +144,24 @@ def test_the_log_of_a_failure_is_read_from_its_end(tmp_path: Path, log: str, why
     assert (job.state, job.why) == ("failed", why)
 
 
+def test_a_share_is_done_by_its_mark_and_then_by_the_map_of_all_shares(tmp_path: Path) -> None:
+    for i in (1, 2):
+        write_log(tmp_path, f"attribute/cnn-seed0/igc.share{i}of2")
+    folder = tmp_path / "resources" / "partials" / "s" / "attributions" / "cnn-seed0"
+    mark, output = folder / "igc.share1of2", tmp_path / "results" / "s" / "attributions" / "cnn-seed0" / "igc.zarr"
+    (folder / "igc" / "abc").mkdir(parents=True)
+    (folder / "igc" / "abc" / "tasks.txt").write_text("8\n")
+    for i in range(6):
+        (folder / "igc" / "abc" / f"units-{i}.safetensors").touch()
+    mark.touch()
+    assert [job.state for job in read_status(tmp_path / "results").jobs] == ["done", "running"]
+    assert [job.share for job in read_status(tmp_path / "results").jobs] == [None, 0.75]
+    mark.unlink()
+    output.mkdir(parents=True)
+    (output / "zarr.json").touch()
+    assert [job.state for job in read_status(tmp_path / "results").jobs] == ["done", "done"]
+
+
 def test_a_line_of_progress_tells_share_and_time_left_where_no_states_do(tmp_path: Path) -> None:
     text = "2026-01-01 10:00:00 cnn: fold 0: 3/12 (25%), 1:00 so far, 1:02:03 left\n"
     write_log(tmp_path, "train/cnn-seed0", text)
