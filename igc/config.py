@@ -7,7 +7,6 @@ apply and the ROI sets to sum over. Every key is described in ``config/README.md
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -18,7 +17,7 @@ from igc.config_nsd import NsdData, NsdRecipe
 from igc.config_results import FieldSettings, GroupSettings, check_fields, check_groups, check_named
 from igc.config_yardsticks import Yardsticks
 from igc.errors import MissingFileError, explain
-from igc.parsing import parse, read_text, read_yaml
+from igc.parsing import conditional, parse, read_text, read_yaml
 
 __all__ = [
     "PLAIN_SAMPLERS",
@@ -27,6 +26,8 @@ __all__ = [
     "AtlasFiles",
     "Config",
     "DataSource",
+    "FieldSettings",
+    "GroupSettings",
     "HaxbyData",
     "LinearModel",
     "MethodSettings",
@@ -35,8 +36,8 @@ __all__ = [
     "NetworkModel",
     "NiftiData",
     "NsdData",
-    "RoiSource",
     "NsdRecipe",
+    "RoiSource",
     "SamplerSettings",
     "SimulatedData",
     "Split",
@@ -370,20 +371,18 @@ class Study(Block):
     rois: dict[Name, RoiSource] = Field({}, description="ROI sets by name")
     samplers: dict[Name, SamplerSettings] = Field({}, description="samplers of parts of inputs, by name")
     yardsticks: Yardsticks = Field(Yardsticks(), description="how maps are judged")
+    fields: FieldSettings = Field(FieldSettings(), description="receptive fields from maps over images")
 
     @model_validator(mode="after")
     def _known_references(self) -> Study:
         for key, method in self.methods.items():
-            for model in method.models or []:
-                if model not in self.models:
-                    raise ValueError(f"methods.{key}.models names {model!r}, but the models are {sorted(self.models)}")
+            check_named(f"methods.{key}.models", method.models, self.models)
             sampler = method.options.get("sampler")
             if isinstance(sampler, str) and sampler not in self.samplers and sampler not in PLAIN_SAMPLERS:
                 known_ones = sorted({*self.samplers, *PLAIN_SAMPLERS})
                 raise ValueError(f"methods.{key}.options.sampler is {sampler!r}, but there are {known_ones}")
-        for model in self.yardsticks.models or []:
-            if model not in self.models:
-                raise ValueError(f"yardsticks.models names {model!r}, but the models are {sorted(self.models)}")
+        check_named("yardsticks.models", self.yardsticks.models, self.models)
+        check_fields(self.fields, self.models, self.methods)
         if isinstance(self.data, NsdData) and self.data.standardize == "train" and self.split.folds != "given":
             raise ValueError("data.standardize 'train' needs split.folds 'given': other folds have other training sets")
         known = getattr(self.data, "atlases", {})
@@ -404,6 +403,12 @@ class Config(Block):
         "in 'gres:a100', or 'none'",
     )
     studies: dict[Name, Study] = Field(min_length=1, description="studies by name")
+    groups: dict[Name, GroupSettings] = Field({}, description="studies whose ROI tables become one, by name")
+
+    @model_validator(mode="after")
+    def _known_studies(self) -> Config:
+        check_groups(self.groups, self.studies)
+        return self
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -468,30 +473,8 @@ def parse_block(kind: Any, text: str) -> Any:
 # --- schema ---------------------------------------------------------------------------------------------------------
 
 
-def _conditional(node: Any) -> Any:
-    """Turn pydantic's tagged ``oneOf`` into if/then, so that a validator can name the key at fault."""
-    if isinstance(node, list):
-        return [_conditional(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    node = {key: _conditional(value) for key, value in node.items()}
-    tags: Mapping[str, Any] = node.pop("discriminator", {})
-    if "patternProperties" in node:
-        node["additionalProperties"] = False
-    if "mapping" in tags:
-        node.pop("oneOf")
-        key = tags["propertyName"]
-        node["required"] = [key]
-        node["properties"] = {key: {"enum": sorted(tags["mapping"])}}
-        node["allOf"] = [
-            {"if": {"properties": {key: {"const": value}}, "required": [key]}, "then": {"$ref": reference}}
-            for value, reference in sorted(tags["mapping"].items())
-        ]
-    return node
-
-
 def json_schema() -> str:
     """Return the JSON schema of :class:`Config` as text, ready to be written to ``workflow/schemas``."""
-    schema = _conditional(Config.model_json_schema())
+    schema = conditional(Config.model_json_schema())
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
     return json.dumps(schema, indent=2, sort_keys=False) + "\n"

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from igc.errors import ConfigError, explain
 
-__all__ = ["parse", "read_text", "read_yaml"]
+__all__ = ["conditional", "parse", "read_text", "read_yaml"]
 
 MANUAL = "config/README.md describes every key"
 
@@ -175,3 +175,36 @@ def read_text(file: Path) -> str:
         return file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ConfigError(explain(file, f"no UTF-8 text ({error})", "YAML in UTF-8", "save it as UTF-8")) from error
+
+
+def conditional(node: Any) -> Any:
+    """Turn pydantic's tagged ``oneOf`` into if/then, so that a validator can name the key at fault.
+
+    Parameters
+    ----------
+    node : object
+        A JSON schema, or any part of one.
+
+    Returns
+    -------
+    object
+        The same with conditions in place of unions.
+    """
+    if isinstance(node, list):
+        return [conditional(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    node = {key: conditional(value) for key, value in node.items()}
+    tags: Mapping[str, Any] = node.pop("discriminator", {})
+    if "patternProperties" in node:
+        node["additionalProperties"] = False
+    if "mapping" in tags:
+        node.pop("oneOf")
+        key = tags["propertyName"]
+        node["required"] = [key]
+        node["properties"] = {key: {"enum": sorted(tags["mapping"])}}
+        node["allOf"] = [
+            {"if": {"properties": {key: {"const": value}}, "required": [key]}, "then": {"$ref": reference}}
+            for value, reference in sorted(tags["mapping"].items())
+        ]
+    return node

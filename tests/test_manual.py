@@ -60,6 +60,8 @@ SECTIONS = {
     "Methods": config.MethodSettings,
     "Samplers": config.SamplerSettings,
     "Yardsticks": config.Yardsticks,
+    "Receptive fields": config.FieldSettings,
+    "Groups": config.GroupSettings,
 }
 
 

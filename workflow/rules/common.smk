@@ -108,7 +108,13 @@ PARTS = [
     for file in sorted((ROOT / "igc" / "steps").glob("*.py"))
     if file.stem not in {*VERBS.split(), "shown"}
 ]
-SETTINGS = ["block.py", "config.py", "config_nsd.py", "config_yardsticks.py"]
+SETTINGS = [
+    "block.py",
+    "config.py",
+    "config_nsd.py",
+    "config_results.py",
+    "config_yardsticks.py",
+]
 GROUND = [*SETTINGS, "errors.py", "parsing.py", "seeding.py", "stats", "store"]
 SOURCES = {
     "fetch": [*GROUND, "data"],

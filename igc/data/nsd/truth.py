@@ -53,7 +53,7 @@ def planted_fields(layout: Layout, index: npt.NDArray[np.int64]) -> dict[str, Va
         remedy = "make the files again with `igc make-nsd`"
         raise DataError(explain(path, f"no column {missing[0]!r}", "the table of what was planted", remedy))
     placed = table[table["code"].isin(FIELD_CODES)].set_index(axes)
-    wanted = pd.MultiIndex.from_arrays(index.T, names=axes)
+    wanted = pd.MultiIndex.from_arrays(list(index.T), names=axes)
     values = placed[["field_x", "field_y", "field_sd"]].reindex(wanted).to_numpy(dtype=np.float64)
     return {
         "target_field": Variable(("target", "property"), values, {"properties": ["x", "y", "sd"], "unit": "degrees"})
