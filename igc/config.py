@@ -233,6 +233,10 @@ ModelSettings = Annotated[NetworkModel | LinearModel | AnalyticModel, Field(disc
 # --- methods and regions --------------------------------------------------------------------------------------------
 
 
+PoolStep = Annotated[int, Field(ge=1)] | Literal["channels", "rois"]
+Pool = PoolStep | Annotated[list[PoolStep], Field(min_length=1)] | None
+
+
 class MethodSettings(Block):
     """One attribution of every model; the key is the name of the result, ``method`` defaults to it."""
 
@@ -259,6 +263,11 @@ class MethodSettings(Block):
         ge=0,
         description="keep the single maps of so many held-out samples, of methods that explain samples one by one; "
         "default: those of the study's yardsticks, or 8",
+    )
+    pool: Pool = Field(
+        None,
+        description="sum maps while they are made: over squares of so many rows and columns, over 'channels', or both "
+        "in a list; or 'rois': keep only the sums over regions. A cell's components then share its value evenly",
     )
     batch_size: int = Field(256, ge=1, description="samples or pairs a forward pass")
     file: str | None = Field(None, description="for 'given': maps made elsewhere, .npy, .zarr or NIfTI, one a target")

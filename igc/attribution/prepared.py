@@ -21,7 +21,7 @@ __all__ = ["prepare"]
 
 ACTIVATIONS = (nn.Mish, nn.GELU, nn.SiLU, nn.ELU, nn.Softplus)
 """Those whose slope costs much more than one multiplication."""
-CONVOLUTIONS = {nn.Conv1d: nn.BatchNorm1d, nn.Conv2d: nn.BatchNorm2d, nn.Conv3d: nn.BatchNorm3d}
+CONVOLUTIONS: dict[type[nn.Module], type[nn.Module]] = {nn.Conv1d: nn.BatchNorm1d, nn.Conv2d: nn.BatchNorm2d, nn.Conv3d: nn.BatchNorm3d}
 TOLERANCES = {torch.float32: 1e-4, torch.float64: 1e-10}
 """How far the outputs for a few samples may differ from those of the model, over the largest."""
 

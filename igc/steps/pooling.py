@@ -7,14 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import xarray as xr
 
 from igc.attribution.cells import Cells
 from igc.errors import MethodError, explain
 from igc.roi.sets import RoiSet
 
-__all__ = ["Layout", "Pool", "make_layout"]
+__all__ = ["Layout", "Pool", "make_layout", "spread"]
 
 CHANNELS, REGIONS = "channels", "rois"
+SPREAD = ("attribution", "standard_error", "estimator_error")
 Labels = npt.NDArray[np.int64]
 Pool = int | str | Sequence[int | str] | None
 
@@ -80,6 +82,37 @@ def make_layout(
         new_shapes.append(shape)
         new_dims.append(names)
     return Layout(Cells.of(n, regions, (np.concatenate(parts), first)), tuple(new_shapes), tuple(new_dims))
+
+
+def spread(result: xr.Dataset, layout: Layout, shape: tuple[int, ...], dims: tuple[str, ...]) -> xr.Dataset:
+    """Share the value of each cell evenly between its components, so that a pooled map has the shape of the input.
+
+    Parameters
+    ----------
+    result : xarray.Dataset
+        With maps of pooled cells; or without maps, where only regions were kept: those of the first set are shared.
+    layout : Layout
+        Of the cells.
+    shape, dims
+        Shape and names of the axes of the input.
+
+    Returns
+    -------
+    xarray.Dataset
+        With the map and its errors, which are those of the even shares; other maps of cells are dropped.
+    """
+    cells = layout.cells
+    if not cells.pooled:
+        return result
+    count = cells.n_map or cells.sizes[0]
+    matrix = cells.matrix[:count]
+    shares = (matrix.T / np.maximum(matrix.sum(axis=1), 1.0)).T
+    values = {}
+    for name in SPREAD:
+        held = result[name if cells.n_map else f"roi_{name}"].values.reshape(result.sizes["target"], -1)[:, :count]
+        values[name] = (("target", *dims), np.asarray(held @ shares).reshape(-1, *shape))
+    pooled = [name for name, value in result.items() if cells.n_map and value.dims == ("target", *layout.dims[0])]
+    return result.drop_vars(pooled).assign(values)
 
 
 def _labels(roi_set: RoiSet, n_components: int) -> Labels:
