@@ -21,6 +21,7 @@ MARKERS = ("o", "s", "D", "^", "v", "P")
 """A shape for each model beside its colour, for readers who see no colours."""
 MEAN = "mean over targets"
 """Name of the row below the targets."""
+CEILING = "noise_ceiling"
 _LEFT, _ROW = 0.3, 0.27
 
 
@@ -102,6 +103,15 @@ def _numbers(figure: Figure, axes: Axes, scores: Mapping[str, pd.DataFrame], met
             )
 
 
+def _ceilings(axes: Axes, scores: Mapping[str, pd.DataFrame], targets: list[str]) -> None:
+    """Mark the largest correlation that the noise of measured responses leaves possible."""
+    table = next(iter(scores.values()))
+    for k, target in enumerate(targets):
+        ceiling, _ = _values(table, CEILING, target)
+        if np.isfinite(ceiling):
+            axes.plot([np.sqrt(ceiling / 100)] * 2, [k - 0.38, k + 0.38], color=INK, linewidth=1.4, zorder=2)
+
+
 def _limits(axes: Axes, scores: Mapping[str, pd.DataFrame], metric: str, chance: float | None) -> None:
     """Give the axis room for all values, zero (or chance) and one, without hiding bad scores."""
     values = np.concatenate(
@@ -136,7 +146,9 @@ def score_figure(scores: Mapping[str, pd.DataFrame], title: str = "", categories
     """
     heading = f"{title} · scores on held-out samples"
     targets, note = _chosen(scores) if scores else ([], "")
-    if len(targets) > 1:
+    noisy = any((table["metric"] == CEILING).any() for table in scores.values())
+    # the mean over measured targets would be one over noise, too
+    if len(targets) > 1 and not noisy:
         scores = {model: _with_mean(table) for model, table in scores.items()}
         targets = [*targets, MEAN]
     if not targets:
@@ -155,12 +167,16 @@ def score_figure(scores: Mapping[str, pd.DataFrame], title: str = "", categories
     left = _LEFT + room + 0.15
     wide = full - left - numbers - _LEFT
     subtitle = "Pearson correlation of outputs with responses. Large marks: mean over folds; small dots: folds."
+    if noisy:
+        subtitle = f"{subtitle} Medians over the targets of a region. Bars: root of the noise ceiling."
     header(figure, heading, subtitle, left=_LEFT)
     fills = [(labels[model], PALETTE[m % len(PALETTE)], "") for m, model in enumerate(scores)]
     name_row(figure, fills, full - _LEFT, 1.0)
     upper = figure.add_axes((left / full, (low + extra) / height, wide / full, tall / height), label="correlation")
     _panel(upper, scores, "correlation", targets, room, "correlation r")
     _limits(upper, scores, "correlation", None)
+    if noisy:
+        _ceilings(upper, scores, targets)
     _numbers(figure, upper, scores, "correlation", targets)
     if accuracy:
         lower = figure.add_axes((left / full, low / height, wide / full, (row + 0.15) / height), label="accuracy")

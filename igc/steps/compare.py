@@ -20,6 +20,7 @@ from igc.comparison.recovery import recovery_table
 from igc.comparison.reliability import reliability_table, seed_table
 from igc.comparison.sizes import SIZE_COLUMNS
 from igc.comparison.summary import summary_table
+from igc.comparison.target_regions import regions_of_targets, target_region_table
 from igc.errors import ConfigError, DataError, MissingFileError, ShapeError, explain
 from igc.store.arrays import read_values, store_path
 from igc.store.atomic import write_parquet, write_table
@@ -250,8 +251,8 @@ def compare(
         Folder for the tables: ``agreement.tsv`` and ``roi_agreement.tsv`` (all pairs of results), ``closure.tsv``,
         ``runtime.tsv``, ``deep_linear.tsv``, ``reliability.tsv`` (split halves of the groups), ``seeds.tsv`` (models
         trained with several seeds), ``scores.tsv`` (all models), ``recovery.tsv`` where the truth is known,
-        ``linear_partition.tsv`` where a linear model is banded, and ``summary.tsv`` and ``summary.parquet``: every
-        metric of every method in one tidy table.
+        ``target_regions.tsv`` where targets lie in regions, ``linear_partition.tsv`` where a linear model is banded,
+        and ``summary.tsv`` and ``summary.parquet``: every metric of every method in one tidy table.
     yardsticks : Path, optional
         Folder that ``igc yardsticks`` wrote; its tables are joined as ``yardsticks.tsv``, ``yardstick_curves.tsv`` and
         ``roi_size.tsv``.
@@ -287,6 +288,8 @@ def compare(
     if "truth" in dataset:
         experiment = dataset.attrs.get("source", {}).get("experiment")
         tables["recovery"] = _each(results, lambda result: recovery_table(result, dataset["truth"], experiment))
+    if regions_of_targets(dataset):
+        tables["target_regions"] = target_region_table(score_table, dataset)
     if yardsticks is not None:
         tables |= _yardsticks(yardsticks)
     memory = {} if benchmarks is None else {"memory": _memory(benchmarks, results)}

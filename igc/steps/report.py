@@ -14,6 +14,7 @@ import xarray as xr
 from igc.comparison.agreement import map_agreement
 from igc.comparison.closure import closure_table, runtime_row
 from igc.comparison.summary import read_summary
+from igc.comparison.target_regions import by_region
 from igc.report.agreement import agreement_figure, diagnostics_figure
 from igc.report.curves import curve_figure
 from igc.report.differences import difference_figure
@@ -83,7 +84,7 @@ def _figures(
         "maps_methods.png": lambda: maps_methods(samples, results, draw),
         "examples.png": lambda: examples_figure(samples, results, draw),
         "rois.png": lambda: roi_figure(results, rois, draw.small, title),
-        "scores.png": lambda: score_figure(scores, title, categories),
+        "scores.png": lambda: score_figure(by_region(scores, samples), title, categories),
         "learning_curves.png": lambda: curve_figure(histories, title),
         "agreement.png": lambda: agreement_figure(tables["agreement"], title),
         "diagnostics.png": lambda: diagnostics_figure(

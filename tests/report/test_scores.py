@@ -95,3 +95,15 @@ def test_long_names_neither_overlap_nor_leave_the_figure():
 
 def test_a_study_without_models_says_so():
     assert "No model has scores" in words(score_figure({}, "Study"))
+
+
+def test_a_bar_stands_where_noise_leaves_no_more_to_predict():
+    noisy = table({"V1 (3)": [0.4], "V2 (2)": [0.6]})
+    ceiling = noisy[(noisy["metric"] == "correlation") & (noisy["fold"] == "mean")].assign(metric="noise_ceiling")
+    ceiling = ceiling.assign(value=[64.0, 81.0])
+    figure = score_figure({"m-seed0": pd.concat([noisy, ceiling])}, "Study")
+    (axes,) = panels(figure, "correlation")
+    bars = [line.get_xdata() for line in axes.lines if len(line.get_xdata()) == 2 and line.get_linewidth() > 1.2]
+    np.testing.assert_allclose([bar[0] for bar in bars], [0.8, 0.9])
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["V1 (3)", "V2 (2)"]
+    assert "noise ceiling" in words(figure)

@@ -36,8 +36,38 @@ def test_a_download_comes_first_where_the_source_asks_for_it(tmp_path: Path) -> 
 
 def test_brain_data_need_not_be_there_to_plan_a_study(tmp_path: Path) -> None:
     jobs = planned("--directory", tmp_path, "--configfile", ROOT / "config" / "nsd.yaml")
-    assert (jobs["preprocess"], jobs["train"]) == (1, 4)
-    assert "fetch" not in jobs
+    assert (jobs["preprocess"], jobs["train"]) == (4, 16)
+    assert not {"fetch", "make_nsd"} & set(jobs)
+
+
+def simulated(folder: Path, *recipes: str) -> Path:
+    """Write a configuration of one study a recipe, all on files that are made in one folder."""
+    studies = {
+        f"study_{number}": {
+            "data": {"kind": "nsd", "source": "simulated", "folder": "made here/nsd", "recipe": yaml.safe_load(recipe)},
+            "models": {"ridge": {"kind": "linear"}},
+            "methods": {"linear_igc": {}},
+        }
+        for number, recipe in enumerate(recipes)
+    }
+    file = folder / "simulated.yaml"
+    file.write_text(yaml.safe_dump({"studies": studies}), encoding="utf-8")
+    return file
+
+
+def test_files_are_made_once_for_all_studies_that_read_them(tmp_path: Path) -> None:
+    file = simulated(tmp_path, "{shared: 50}", "{shared: 50}")
+    told = snakemake("--dry-run", "--printshellcmds", "--directory", tmp_path, "--configfile", file)
+    assert told.count("igc make-nsd --output 'made here/nsd'") == 1
+    assert "--shared 50" in told
+    assert "--sessions 3 --sessions 2 --space func1pt8mm --version b3" in told
+    assert planned("--directory", tmp_path, "--configfile", file)["preprocess"] == 2
+
+
+def test_two_recipes_for_one_folder_are_refused(tmp_path: Path) -> None:
+    file = simulated(tmp_path, "{shared: 50}", "{shared: 60}")
+    told = snakemake("--dry-run", "--directory", tmp_path, "--configfile", file, ok=False)
+    assert "study_1.data.recipe: another study makes other files in made here/nsd" in told
 
 
 def test_lint_finds_nothing() -> None:
