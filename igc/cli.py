@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from igc.cli_bids import bids
 from igc.cli_nsd import make_nsd
 from igc.cli_options import (
     ConfigOption,
@@ -483,6 +484,7 @@ def config_schema(
 
 app.command("make-nsd")(make_nsd)
 app.command()(status)
+app.command()(bids)
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 VERBS = [
     "aggregate",
     "attribute",
+    "bids",
     "compare",
     "config-schema",
     "explore",
@@ -284,6 +285,24 @@ def test_compare_is_given_every_score_table(runner: CliRunner, monkeypatch: pyte
             "output": Path("out"),
             "yardsticks": None,
             "benchmarks": None,
+        }
+    ]
+
+
+def test_export_is_given_stores_tables_and_the_version(runner: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    from igc import __version__
+
+    calls = replace_step(monkeypatch, "bids", "bids")
+    arguments = ["a.zarr/zarr.json", "--samples", "s.zarr/zarr.json", "--rois", "r.zarr", "--tables", "t"]
+    assert runner.invoke(app, ["bids", *arguments, "--output", "out"]).exit_code == 0
+    assert calls == [
+        {
+            "samples": Path("s.zarr"),
+            "rois": Path("r.zarr"),
+            "attributions": [Path("a.zarr")],
+            "tables": Path("t"),
+            "output": Path("out"),
+            "version": __version__,
         }
     ]
 

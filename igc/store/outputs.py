@@ -21,6 +21,15 @@ def _is_store(folder: Path) -> bool:
         return False
 
 
+def _is_export(folder: Path) -> bool:
+    """Return whether a folder holds derivatives that this package described as its own."""
+    try:
+        described = json.loads((folder / "dataset_description.json").read_text(encoding="utf-8"))
+        return bool(described["GeneratedBy"][0]["Name"] == "igc")
+    except (OSError, ValueError, TypeError, KeyError, IndexError):
+        return False
+
+
 def refuse_foreign(target: Path) -> None:
     """Refuse to replace a folder that was not made here: a mistyped output must not delete somebody's data.
 
@@ -32,9 +41,9 @@ def refuse_foreign(target: Path) -> None:
     Raises
     ------
     StoreError
-        If a folder that is no store stands there.
+        If a folder that is neither a store nor an export stands there.
     """
-    if target.is_dir() and not target.is_symlink() and not _is_store(target):
+    if target.is_dir() and not target.is_symlink() and not _is_store(target) and not _is_export(target):
         seen, allowed = "a folder that holds something else", "a new name, or a store to be replaced"
         raise StoreError(explain(target, seen, allowed, "choose another output, or remove the folder yourself"))
 

@@ -87,7 +87,7 @@ def test_nothing_of_other_subjects_spaces_and_versions_is_fetched(bucket):
 def test_where_there_is_no_hdf5_the_images_are_taken(bucket):
     available = {key for key in files_below(bucket) if "betas_session" not in key or key.endswith(".nii.gz")}
     keys = chosen_keys(settings(bucket), available)
-    assert [key[-23:] for key in keys if "betas_session" in key] == [f"betas_session0{i}.nii.gz" for i in (1, 2)]
+    assert [key[-22:] for key in keys if "betas_session" in key] == [f"betas_session0{i}.nii.gz" for i in (1, 2)]
 
 
 def test_what_the_bucket_lacks_is_named(bucket):

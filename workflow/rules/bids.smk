@@ -1,0 +1,28 @@
+# Maps, regions and tables of studies of voxels or vertices, for tools that read the Brain Imaging Data Structure.
+
+
+rule bids:
+    input:
+        samples="results/{study}/samples.zarr/zarr.json",
+        rois="results/{study}/rois.zarr/zarr.json",
+        attributions=attributions,
+        tables="results/{study}/rois",
+    output:
+        directory("results/{study}/derivatives/igc"),
+    log:
+        "results/{study}/logs/bids.log",
+    benchmark:
+        "results/{study}/benchmarks/bids.tsv"
+    conda:
+        "../../envs/igc.yaml"
+    resources:
+        mem=growing(2, "GB"),
+        runtime=growing(30, "m"),
+        disk="20MB",
+    params:
+        code=code_digest("bids"),
+    message:
+        "Exporting {wildcards.study} as BIDS derivatives"
+    shell:
+        "python -m igc bids {input.attributions} --samples {input.samples}"
+        " --rois {input.rois} --tables {input.tables} --output {output} > {log} 2>&1"
