@@ -123,9 +123,9 @@ def test_an_attribution_that_was_killed_goes_on_to_the_same_bits(
     computed: list[Path] = []
     save = Partials.save
 
-    def watched(self: Partials, name: str, arrays: object) -> None:
+    def watched(self: Partials, name: str, arrays: object, *seconds: float) -> None:
         computed.append(self._file(name))
-        save(self, name, arrays)  # type: ignore[arg-type]
+        save(self, name, arrays, *seconds)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Partials, "save", watched)
     done(*arguments)

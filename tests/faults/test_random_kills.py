@@ -30,11 +30,11 @@ def attribute(study: Path, output: Path, checkpoint: Path, log: Path, started: E
     torch.set_num_threads(1)
     save = Partials.save
 
-    def noted(self: Partials, name: str, arrays: Any) -> None:
+    def noted(self: Partials, name: str, arrays: Any, *seconds: float) -> None:
         with log.open("a") as opened:
             opened.write(f"{os.getpid()} {self._file(name)}\n")
         time.sleep(0.004)
-        save(self, name, arrays)
+        save(self, name, arrays, *seconds)
         time.sleep(0.004)
 
     Partials.save = noted  # type: ignore[method-assign]

@@ -139,9 +139,9 @@ def test_a_scheduler_that_is_killed_is_one_error_and_the_rest_is_done_later(
     saved: list[Path] = []
     save = Partials.save
 
-    def watched(self: Partials, name: str, arrays: Any) -> None:
+    def watched(self: Partials, name: str, arrays: Any, *seconds: float) -> None:
         saved.append(self._file(name).relative_to(kept))
-        save(self, name, arrays)
+        save(self, name, arrays, *seconds)
 
     monkeypatch.setattr(Partials, "save", watched)
     same_bits(explained(1, kept, seconds=0.0501), unbroken)
