@@ -30,7 +30,7 @@ from igc.steps.examples import Examples, explain_examples
 from igc.steps.execution import open_execution
 from igc.steps.matching import check_match
 from igc.steps.nulls import BLOCK, NullSettings, plan_null
-from igc.steps.pooling import Pool, make_layout, spread
+from igc.steps.pooling import Pool, make_layout
 from igc.steps.progress import Reporter
 from igc.steps.read_ahead import ReadAhead
 from igc.steps.request import remove_request, write_request
@@ -168,7 +168,11 @@ def attribute(
     chosen_options = Options(baselines, points, tolerance, extra.pop("summary", None), with_features(extra, sets))
     layout = make_layout(shown.input_shapes, input_dims(source, shown, dims), sets, pool)
     problem = replace(problem, dtype=input_dtype(model, problem), pooling=layout.cells)
-    with open_execution(client, chosen) as execution, frozen(model), Reporter(progress, method) as reporter:
+    with (
+        Reporter(progress, method) as reporter,
+        open_execution(client, chosen, reporter.say) as execution,
+        frozen(model),
+    ):
         if isinstance(called, EmbeddedModel):
             check_embedding(problem, called, source)
         n_targets = check_targets(problem)
@@ -323,13 +327,16 @@ def attribute_files(
     check_match(model, samples, dataset, digests["samples_digest"], settings.output)
     digests |= check_sampler(settings, samples, digests["samples_digest"])
     dims = tuple(str(dim) for dim in dataset["inputs"].dims[1:])
-    layout = make_layout((dataset["inputs"].shape[1:],), (dims,), sets, settings.pool)
+    layout = make_layout((dataset["inputs"].shape[1:],), (dims,), sets, None)
     key = digest(*digests.values(), settings.model_dump_json(), seed, layout.cells.key, code_digest())
     solved, blocks = [], []
     examples, maps = Examples.of(dataset, settings.examples).fewer(settings.samples), []
     kept: list[Partials] = []
     title = f"{model.name} {entry.name}"
-    with open_execution(scheduler or workers, chosen) as execution, Reporter(progress, title) as reporter:
+    with (
+        Reporter(progress, title) as reporter,
+        open_execution(scheduler or workers, chosen, reporter.say) as execution,
+    ):
         for fold in range(int(description["folds"])):
             states = partial(_kept_partials, checkpoint, others, kept, key, fold, str(output.resolve()))
             source = store_source(samples, fold, settings.samples)
@@ -349,7 +356,7 @@ def attribute_files(
     attributes["groups_digest"] = digest(*(block.tolist() for block in blocks))
     names = [str(name) for name in dataset["target"].values]
     result = assemble(results, entry, layout, names, sets, attributes)
-    result = examples.label(spread(result, layout, dataset["inputs"].shape[1:], dims), maps)
+    result = examples.label(result, maps)
     result.attrs["seconds"] = time.perf_counter() - started
     if kept:
         result.attrs["work_seconds"] = sum(

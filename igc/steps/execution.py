@@ -2,15 +2,17 @@
 
 Every unit is computed by as many threads of torch as the worker has, and that is one here and in every process that is
 started here: so the bits of a result do not depend on where, and beside how many others, its units were computed.
+Processes that are started here get the cores and the memory of the job, or one GPU each.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import multiprocessing
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -18,11 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 import dask
 import torch
-from distributed import Client, LocalCluster, WorkerPlugin
-from distributed.system import MEMORY_LIMIT
+from distributed import Client, LocalCluster, Nanny, Scheduler, SpecCluster, WorkerPlugin
 
 from igc.errors import ExecutionError, explain
-from igc.steps.memory import KEPT_BYTES, LARGE_BYTES
+from igc.steps.allocation import job_memory, visible_gpus
 from igc.steps.solving import code_digest
 from igc.streaming import Execution
 
@@ -37,13 +38,7 @@ CLOSE_SECONDS = 5
 CONNECT_SECONDS = 5
 ADDRESS = re.compile(r"(tcp|tls|ucx|ucxx|ws|wss)://\S+:\d+")
 WORKERS_SECONDS = 30
-WORKER_ENVIRONMENT = {
-    "OMP_NUM_THREADS": 1,
-    "MKL_NUM_THREADS": 1,
-    "OPENBLAS_NUM_THREADS": 1,
-    "MALLOC_TRIM_THRESHOLD_": KEPT_BYTES,
-    "MALLOC_MMAP_THRESHOLD_": LARGE_BYTES,
-}
+WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1}
 """In place of Dask's own, whose MALLOC_TRIM_THRESHOLD_ gives every large array back at once: a third more CPU time."""
 PROCESS_BYTES = 1 << 30
 """Memory of this machine a worker process."""
@@ -62,8 +57,12 @@ class _Threads(WorkerPlugin):  # type: ignore[misc]
         torch.set_num_threads(self._before)
 
 
+def _silent(line: str) -> None:
+    """Tell nobody."""
+
+
 @contextmanager
-def open_execution(where: Any, device: torch.device) -> Iterator[Execution]:
+def open_execution(where: Any, device: torch.device, tell: Callable[[str], None] = _silent) -> Iterator[Execution]:
     """Say where units run, and clean up after them.
 
     Parameters
@@ -72,7 +71,9 @@ def open_execution(where: Any, device: torch.device) -> Iterator[Execution]:
         A client, the address of a running scheduler, so many worker processes on this machine (1: this process), or
         None: this process, and as many others as there are cores once it shows that they help.
     device : torch.device
-        Where the model is: on a GPU nothing is started unasked.
+        Where the model is: on a GPU nothing is started unasked, and if asked no more than one process a GPU.
+    tell : callable
+        Told where the dashboard of the workers is, if there is one.
 
     Yields
     ------
@@ -89,18 +90,21 @@ def open_execution(where: Any, device: torch.device) -> Iterator[Execution]:
         torch.set_num_threads(1)
         if where is None:
             workers = _helpful(threads) if device.type == "cpu" else 1
-            yield Execution("growing", workers, grow=partial(_grow, workers, stack)) if workers > 1 else Execution()
+            grow = partial(_grow, workers, stack, tell)
+            yield Execution("growing", workers, grow=grow) if workers > 1 else Execution()
         elif isinstance(where, int):
-            yield Execution() if where <= 1 else stack.enter_context(_processes(where))
+            gpus: list[str] = visible_gpus()[:where] if device.type == "cuda" and device.index is None else []
+            workers = where if device.type == "cpu" else len(gpus)
+            yield Execution() if workers <= 1 else stack.enter_context(_processes(workers, gpus, tell))
         else:
-            yield stack.enter_context(_running(where))
+            yield stack.enter_context(_running(where, tell))
 
 
 def _helpful(threads: int) -> int:
     """Return how many processes this machine has room for, 1 where none can be started."""
     if multiprocessing.parent_process() is not None or not _importable():
         return 1
-    return max(1, min(threads, int(MEMORY_LIMIT) // PROCESS_BYTES))
+    return max(1, min(threads, job_memory() // PROCESS_BYTES))
 
 
 def _importable() -> bool:
@@ -114,30 +118,57 @@ def _importable() -> bool:
         return False
 
 
-def _grow(workers: int, stack: ExitStack, seconds: float) -> Execution | None:
+def _grow(workers: int, stack: ExitStack, tell: Callable[[str], None], seconds: float) -> Execution | None:
     """Start processes if what is left would take so long here that they help."""
-    return stack.enter_context(_processes(workers)) if seconds > WORTH_SECONDS else None
+    return stack.enter_context(_processes(workers, [], tell)) if seconds > WORTH_SECONDS else None
 
 
 @contextmanager
-def _processes(workers: int) -> Iterator[Execution]:
-    """Start worker processes of one thread each on this machine."""
+def _processes(workers: int, gpus: list[str], tell: Callable[[str], None]) -> Iterator[Execution]:
+    """Start worker processes of one thread each on this machine, or one a GPU."""
     if not _importable():
         remedy = "call it under `if __name__ == '__main__':`, or in this process alone with 1"
         raise ExecutionError(explain("client", workers, "processes that can import the script", remedy))
     with (
         dask.config.set({"distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT}),
-        LocalCluster(
-            n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
-        ) as cluster,
+        _cluster(workers, gpus) as cluster,
         Client(cluster) as client,
         _prepared(client),
     ):
+        _tell_dashboard(client, tell)
         yield Execution("cluster", workers, client=client)
 
 
+def _cluster(workers: int, gpus: list[str]) -> Any:
+    """Make a cluster that listens on this machine alone; this process keeps a share of the memory for itself."""
+    # the page needs bokeh, which is no dependency
+    dashboard = "127.0.0.1:0" if importlib.util.find_spec("bokeh") else None
+    options = {"nthreads": 1, "memory_limit": job_memory() // (workers + 1), "silence_logs": logging.CRITICAL}
+    if not gpus:
+        return LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            memory_limit=options["memory_limit"],
+            dashboard_address=dashboard,
+            silence_logs=logging.CRITICAL,
+        )
+    scheduler = {"host": "127.0.0.1", "dashboard_address": dashboard, "dashboard": dashboard is not None}
+    nannies = {
+        gpu: {"cls": Nanny, "options": {**options, "host": "127.0.0.1", "env": {"CUDA_VISIBLE_DEVICES": gpu}}}
+        for gpu in gpus
+    }
+    return SpecCluster(
+        workers=nannies, scheduler={"cls": Scheduler, "options": scheduler}, silence_logs=logging.CRITICAL
+    )
+
+
+def _tell_dashboard(client: Client, tell: Callable[[str], None]) -> None:
+    if client.scheduler_info().get("services", {}).get("dashboard"):
+        tell(f"workers: {client.dashboard_link}")
+
+
 @contextmanager
-def _running(where: Any) -> Iterator[Execution]:
+def _running(where: Any, tell: Callable[[str], None]) -> Iterator[Execution]:
     """Use a cluster that runs."""
     with ExitStack() as stack:
         client = where if isinstance(where, Client) else stack.enter_context(_connected(str(where)))
@@ -149,6 +180,7 @@ def _running(where: Any) -> Iterator[Execution]:
             raise ExecutionError(explain(name, "a scheduler without workers", "at least one", remedy)) from error
         _check_code(client, name)
         stack.enter_context(_prepared(client))
+        _tell_dashboard(client, tell)
         yield Execution("cluster", sum(client.nthreads().values()), client=client)
 
 
@@ -162,9 +194,6 @@ def _connected(address: str) -> Iterator[Client]:
         client = Client(address, timeout=CONNECT_SECONDS)
     except OSError as error:
         raise ExecutionError(message) from error
-    except TypeError as error:  # of tls without a certificate
-        remedy = "set ca-file, client.cert and client.key of distributed.comm.tls in Dask's configuration"
-        raise ExecutionError(explain(repr(address), "no certificate", f"{allowed}, with TLS set up", remedy)) from error
     try:
         yield client
     except BaseException:

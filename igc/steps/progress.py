@@ -54,7 +54,7 @@ class Reporter:
         self._error = ""
         console = Console(stderr=True)
         bars = console.is_terminal or console.is_jupyter
-        self._lines = shown and not bars
+        self._shown, self._lines = shown, shown and not bars
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -99,6 +99,11 @@ class Reporter:
         task = self._progress.add_task(name, total=total, error=self._error)
         yield lambda done: self._progress.advance(task, done)
         self._progress.refresh()
+
+    def say(self, text: str) -> None:
+        """Write a line, where anything is shown."""
+        if self._shown:
+            self._progress.console.print(f"{self._title}: {text}", highlight=False, markup=False, soft_wrap=True)
 
     def precision(self, error: float | None) -> None:
         """Show the relative error of the map from now on."""

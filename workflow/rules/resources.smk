@@ -16,6 +16,11 @@ def growing(amount, unit):
     return resource
 
 
+if os.environ.get("SLURM_MEM_PER_NODE", "0") != "0":
+    # the steps of a job, in which the rules' commands run, are not told how much memory the job has
+    os.environ["IGC_JOB_MEMORY"] = os.environ["SLURM_MEM_PER_NODE"]
+
+
 # --- GPUs ---------------------------------------------------------------------
 
 # how this site asks for one: count, gres or none, and perhaps a model
