@@ -9,10 +9,19 @@ import numpy as np
 import pandas as pd
 from scipy.stats import friedmanchisquare, rankdata, studentized_range
 
-from igc.comparison.judged import Array
+from igc.comparison.judged import Array, Mask
 from igc.seeding import generator
 
-__all__ = ["FEWEST_BLOCKS", "RANKED", "RankTest", "Verdict", "nemenyi_difference", "rank_methods", "rank_test"]
+__all__ = [
+    "FEWEST_BLOCKS",
+    "RANKED",
+    "SHOWN",
+    "RankTest",
+    "Verdict",
+    "nemenyi_difference",
+    "rank_methods",
+    "rank_test",
+]
 
 RANKED: Mapping[str, tuple[str, ...]] = {
     "known truth": ("truth_auc", "truth_pearson", "recovery", "heat_ratio"),
@@ -22,7 +31,12 @@ RANKED: Mapping[str, tuple[str, ...]] = {
     "retraining": ("remove_retrain", "keep_retrain"),
     "stability": ("randomization", "map_split_half", "between_seeds", "baseline_seed"),
 }
-"""Metrics that count, by what they ask; costs, completeness and agreement do not say how good a map is."""
+"""Metrics that count, by what they ask."""
+
+SHOWN: Mapping[str, tuple[str, ...]] = {
+    "shown, not counted": ("completeness_gap", "seconds", "peak_memory"),
+}
+"""Metrics that are ranked beside the others and do not count: they do not say how good a map is."""
 
 FEWEST_BLOCKS = 5
 """Smallest number of models (of all studies and seeds) for a test of ranks."""
@@ -70,12 +84,14 @@ class Verdict:
     ----------
     cells : pandas.DataFrame (method, metric)
         Mean rank over references, ROI sets, models and seeds; NaN where not judged. Methods with the best average
-        first, metrics in the order of :data:`RANKED`.
+        first (those judged by few metrics last), metrics in the order of :data:`RANKED` and then :data:`SHOWN`.
     average, error : array (method,)
-        Mean over metrics and then over blocks, and its error: over blocks where there are several, else from the errors
-        of the values that are ranked.
+        Mean over metrics that count and then over blocks, and its error: over blocks where there are several, else
+        from the errors of the values that are ranked.
     n_blocks : array of int (method,)
         Models (of all studies and seeds) in which a method was judged.
+    few : array of bool (method,)
+        Whether a method was judged by less than half of the metrics that count; these come last.
     between_blocks : bool
         Whether errors are those between blocks.
     test : RankTest, optional
@@ -86,6 +102,7 @@ class Verdict:
     average: Array
     error: Array
     n_blocks: Array
+    few: Mask
     between_blocks: bool
     test: RankTest | None
 
@@ -149,7 +166,7 @@ def rank_methods(summary: pd.DataFrame, seed: int = 0) -> Verdict | None:
         Methods are ranked among those that the same yardstick judged on the same model, where these are three or more.
         None where there is nothing to rank.
     """
-    metrics = [name for names in RANKED.values() for name in names]
+    metrics = [name for names in (*RANKED.values(), *SHOWN.values()) for name in names]
     used = summary[summary["metric"].isin(metrics)]
     found: dict[tuple[Block, str, str], list[Array]] = {}
     keys = ["study", "model", "seed", "metric", "roi_set", "reference"]
@@ -162,6 +179,9 @@ def rank_methods(summary: pd.DataFrame, seed: int = 0) -> Verdict | None:
         block = (str(key[0]), str(key[1]), str(key[2]))
         for method, one in zip(rows["method"], ranked.T, strict=True):
             found.setdefault((block, str(key[3]), str(method)), []).append(one)
+    counted = {metric for names in RANKED.values() for metric in names}
+    judged = {method for _, metric, method in found if metric in counted}
+    found = {key: parts for key, parts in found.items() if key[2] in judged}
     if not found:
         return None
     return _verdict({key: np.mean(parts, axis=0) for key, parts in found.items()}, metrics)
@@ -173,20 +193,26 @@ def _verdict(ranks: Mapping[tuple[Block, str, str], Array], metrics: Sequence[st
     long = pd.DataFrame(rows, columns=["block", "metric", "method", "rank"])
     cells = long.pivot_table(index="method", columns="metric", values="rank", aggfunc="mean")
     by_block: dict[str, dict[Block, list[Array]]] = {}
-    for (block, _, method), one in ranks.items():
+    counted = {metric for names in RANKED.values() for metric in names}
+    for (block, metric, method), one in ranks.items():
+        if metric not in counted:
+            continue
         by_block.setdefault(method, {}).setdefault(block, []).append(one)
     means = {m: {b: np.mean(parts, axis=0) for b, parts in blocks.items()} for m, blocks in by_block.items()}
     blocks = {block for found in means.values() for block in found}
     average = {method: float(np.mean([one[0] for one in found.values()])) for method, found in means.items()}
     between = len(blocks) > 1
     errors = {method: _error(list(found.values()), between) for method, found in means.items()}
-    order = sorted(average, key=lambda method: (average[method], method))
+    present = [name for name in cells if name in counted]
+    few = {method: 2 * int(cells.loc[method, present].notna().sum()) < len(present) for method in average}
+    order = sorted(average, key=lambda method: (few[method], average[method], method))
     table = pd.DataFrame({method: pd.Series({str(b): one[0] for b, one in means[method].items()}) for method in order})
     return Verdict(
         cells.reindex(index=order, columns=[name for name in metrics if name in cells]),
         np.array([average[method] for method in order]),
         np.array([errors[method] for method in order]),
         np.array([len(means[method]) for method in order], dtype=np.float64),
+        np.array([few[method] for method in order]),
         between,
         rank_test(table),
     )

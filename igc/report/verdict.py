@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from igc.comparison.criteria import RANDOM
-from igc.comparison.ranking import FEWEST_BLOCKS, RANKED, Verdict, rank_methods
+from igc.comparison.ranking import FEWEST_BLOCKS, RANKED, SHOWN, Verdict, rank_methods
 from igc.report.selection import method_label
 from igc.report.style import GREY, INK, PALETTE, fit_text, header, new_figure, styled, text_width, unavailable
 
@@ -36,6 +36,9 @@ _TITLES = {
     "map_split_half": "split half",
     "between_seeds": "between seeds",
     "baseline_seed": "seed of draws",
+    "completeness_gap": "gap of the sum",
+    "seconds": "run time",
+    "peak_memory": "memory",
 }
 
 
@@ -68,7 +71,7 @@ def _cells(axes: Axes, verdict: Verdict) -> None:
 def _families(axes: Axes, verdict: Verdict) -> None:
     """Name below the cells what their yardsticks ask, and part them by a line."""
     columns, n = [str(name) for name in verdict.cells.columns], len(verdict.cells)
-    for name, metrics in RANKED.items():
+    for name, metrics in {**RANKED, **SHOWN}.items():
         here = [k for k, column in enumerate(columns) if column in metrics]
         if not here:
             continue
@@ -92,7 +95,7 @@ def _averages(axes: Axes, verdict: Verdict) -> None:
             xerr=100 * error if np.isfinite(error) else None,
             fmt="o",
             color=colour,
-            markerfacecolor="white" if method == RANDOM else colour,
+            markerfacecolor="white" if method == RANDOM or verdict.few[row] else colour,
             markersize=4,
             elinewidth=1.1,
             capsize=0,
@@ -113,10 +116,11 @@ def _said(verdict: Verdict) -> str:
     """Say what the error bars are, and what may be concluded."""
     blocks = int(verdict.n_blocks.max())
     bars = "between models" if verdict.between_blocks else "from the errors of the yardsticks, within one model"
+    few = "Hollow, at the end: judged by less than half of the yardsticks. " if verdict.few.any() else ""
     test = verdict.test
     if test is None:
         one = "1 model" if blocks == 1 else f"{blocks} models"
-        told = f"{one} (over studies and seeds): too few for a test of ranks, which asks for {FEWEST_BLOCKS}"
+        told = f"{one} (over studies and seeds): too few with the same methods for a test of ranks ({FEWEST_BLOCKS})"
     else:
         rounded = (
             "p\N{NO-BREAK SPACE}<\N{NO-BREAK SPACE}0.001"
@@ -130,7 +134,7 @@ def _said(verdict: Verdict) -> str:
         told += shown if test.p < 0.05 else "no method is told from another"
     return (
         "Rank among the methods judged together, 0 (dark): best, 100: worst; a dot: not judged. "
-        f"Bars: 1 standard error {bars}. {told}."
+        f"Bars: 1 standard error {bars}. {few}{told}."
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import friedmanchisquare
 
 from igc.comparison.criteria import YARDSTICKS
-from igc.comparison.ranking import RANKED, nemenyi_difference, rank_methods, rank_test
+from igc.comparison.ranking import RANKED, SHOWN, nemenyi_difference, rank_methods, rank_test
 from igc.comparison.summary import METRICS, SUMMARY_COLUMNS
 
 
@@ -57,6 +57,26 @@ def test_what_costs_or_agrees_does_not_count():
     ]
     assert rank_methods(table(rows)) is None
     assert rank_methods(table([])) is None
+
+
+def test_costs_and_gaps_are_ranked_beside_the_yardsticks_and_leave_the_averages_alone():
+    judged = [row(name, value) for name, value in (("a", 0.9), ("b", 0.5), ("c", 0.1))]
+    seconds = [row(m, v, metric="seconds", better="lower") for m, v in (("a", 9.0), ("b", 1.0), ("c", 5.0), ("d", 0.1))]
+    alone, both = rank_methods(table(judged)), rank_methods(table([*judged, *seconds]))
+    np.testing.assert_array_equal(both.average, alone.average)
+    assert list(both.cells.columns) == ["insertion", "seconds"]
+    assert both.cells["seconds"].to_dict() == pytest.approx({"a": 1.0, "b": 1 / 3, "c": 2 / 3})
+    sided = {name for name, side in METRICS.items() if side != "none"}
+    assert {name for names in SHOWN.values() for name in names} <= sided
+
+
+def test_methods_judged_by_few_yardsticks_come_last_however_good_they_look():
+    rows = [row(m, v, metric=metric) for metric in ("insertion", "roi_rank") for m, v in (("b", 0.5), ("c", 0.1))]
+    rows += [row(m, v, metric=k) for k in ("recovery", "heat_ratio") for m, v in (("a", 0.9), ("b", 0.6), ("c", 0.2))]
+    rows += [row("d", 0.3, metric="insertion"), row("d", 0.3, metric="roi_rank"), row("e", 9.0, metric="insertion")]
+    verdict = rank_methods(table(rows))
+    assert list(verdict.cells.index) == ["a", "b", "d", "c", "e"]
+    assert verdict.few.tolist() == [False, False, False, False, True]
 
 
 def test_errors_between_models_are_those_of_the_mean_and_of_one_model_follow_the_yardsticks():
