@@ -21,6 +21,7 @@ from igc.attribution.protocols import Choosing, DatasetAttribution, Method, Opti
 from igc.attribution.registry import build
 from igc.attribution.scores import Scores, score_unit
 from igc.errors import MethodError, ShapeError, explain
+from igc.steps.batch_size import search_batch_size
 from igc.steps.blocks import join_blocks, of_targets, target_blocks, without_maps
 from igc.steps.nulls import region_test
 from igc.steps.precision import allows_tf32, products_in_float32
@@ -194,13 +195,12 @@ def solve(
 ) -> tuple[Scores, Outcome, NullMap | None] | None:
     """Score the samples, then add work until the method has enough; None if only a share was computed.
 
-    Where a batch does not fit into the memory of the device, everything starts again with half of it. The size that
-    fitted is kept with the partial states, since in float32 the bits of a result depend on it.
+    On a GPU the batch is first made larger while that gains speed. Where it does not fit into the memory of the device,
+    everything starts again with half of it. The size is kept with the partial states, since in float32 the bits of a
+    result depend on it.
     """
-    size, kept = problem.batch_size, run.partials("batch size")
-    stored = None if kept is None else kept.load("size")
-    if stored is not None:
-        size = int(stored["size"][0])
+    kept = run.partials("batch size")
+    size = _batch_size(problem, method, kept)
     while True:
         try:
             with products_in_float32(_rounds(problem, run)):
@@ -213,6 +213,17 @@ def solve(
             logger.warning("out of memory on %s: going on with a batch size of %d", problem.device, size)
             if kept is not None:
                 kept.save("size", {"size": np.array([size])})
+
+
+def _batch_size(problem: Problem, method: Method, kept: Partials | None) -> int:
+    """Return the batch size that this work was begun with, by whatever share; else the one to begin with."""
+    stored = None if kept is None else kept.load("size")
+    if stored is not None:
+        return int(stored["size"][0])
+    found = search_batch_size(problem) if method.needs == "gradient" else None
+    if found is None or kept is None:
+        return problem.batch_size if found is None else found
+    return int(kept.agree("size", {"size": np.array([found])})["size"][0])
 
 
 def _rounds(problem: Problem, run: Run) -> bool:
