@@ -204,7 +204,8 @@ def _verdict(ranks: Mapping[tuple[Block, str, str], Array], metrics: Sequence[st
     between = len(blocks) > 1
     errors = {method: _error(list(found.values()), between) for method, found in means.items()}
     present = [name for name in cells if name in counted]
-    few = {method: 2 * int(cells.loc[method, present].notna().sum()) < len(present) for method in average}
+    judged_by = cells[present].notna().sum(axis=1)
+    few = {method: bool(2 * judged_by[method] < len(present)) for method in average}
     order = sorted(average, key=lambda method: (few[method], average[method], method))
     table = pd.DataFrame({method: pd.Series({str(b): one[0] for b, one in means[method].items()}) for method in order})
     return Verdict(
