@@ -203,6 +203,8 @@ class NetworkModel(Block):
     kind: Literal["network"]
     architecture: str = Field(description="a name from igc.models.ARCHITECTURES")
     arguments: dict[str, Any] = Field({}, description="keyword arguments of the architecture")
+    weights: str | None = Field(None, description="file whose tensors layers of the same names start from")
+    frozen: bool = Field(False, description="these layers keep the weights of the file")
     training: Training = Field(Training(), description="settings of the training loop")
     seeds: list[int] = Field([0], min_length=1, description="one model is trained for each seed")
 

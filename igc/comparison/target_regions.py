@@ -74,7 +74,7 @@ def by_region(scores: Mapping[str, pd.DataFrame], samples: xr.Dataset) -> dict[s
     found = {}
     for model, table in scores.items():
         named = table.assign(target=_with_regions(table, regions, samples["target"].values))
-        middle = named.groupby(["fold", "metric", "target"], as_index=False)["value"].median()
+        middle = pd.DataFrame(named.groupby(["fold", "metric", "target"])["value"].median().reset_index())
         middle["target"] = pd.Categorical(middle["target"], order, ordered=True)
         middle = middle.sort_values("target", kind="stable")
         found[model] = middle.assign(target=middle["target"].astype(str).map(labels)).reset_index(drop=True)

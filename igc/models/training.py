@@ -30,6 +30,7 @@ from igc.models.architectures import FlatLinear
 from igc.models.batches import Batches, Rows, SampleSource, feature_statistics
 from igc.models.encoders import FactorisedReadout
 from igc.models.layers import ReadoutModel, Standardize
+from igc.models.pretrained import start_from
 from igc.models.registry import build_architecture
 from igc.seeding import integer_seed
 from igc.store.weights import read_description, read_weights, write_model
@@ -72,6 +73,10 @@ class NetworkPlan:
         Settings of the loop.
     seed : int
         Seed of initial weights, batches, dropout and validation groups.
+    weights : Path, optional
+        A file whose tensors the layers of the same names start from; see :func:`igc.models.pretrained.start_from`.
+    frozen : bool
+        These layers stay as they are in the file.
     """
 
     architecture: str
@@ -81,6 +86,8 @@ class NetworkPlan:
     categories: bool
     training: Training
     seed: int
+    weights: Path | None = None
+    frozen: bool = False
 
 
 @dataclass(frozen=True)
@@ -167,6 +174,7 @@ class _Loop(L.LightningModule):  # type: ignore[misc]
         self.register_buffer("shift", torch.zeros(plan.n_targets))
         self.register_buffer("spread", torch.ones(plan.n_targets))
         self._sums: dict[str, Tensor] = {}
+        self.frozen = [] if plan.weights is None else start_from(module, plan.weights, plan.frozen)
 
     def train_dataloader(self) -> Batches:
         return self.fit_batches
@@ -208,6 +216,8 @@ class _Loop(L.LightningModule):  # type: ignore[misc]
 
     def on_train_epoch_start(self) -> None:
         self._sums = {}
+        for layer in self.frozen:
+            layer.eval()
         self.fit_batches.epoch = self.current_epoch
         torch.manual_seed(integer_seed(self.plan.seed, "epoch", self.fold, self.current_epoch))
 

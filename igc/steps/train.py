@@ -20,6 +20,7 @@ from igc.models.batches import Rows, SampleSource
 from igc.models.files import save_model
 from igc.models.linear import alpha_grid, fit_linear, inner_folds
 from igc.models.partition import FoldPartition, partition_fold, partition_table
+from igc.models.pretrained import file_digest, start_from
 from igc.models.registry import build_architecture
 from igc.models.scoring import Ceilings, held_out, score_table
 from igc.models.training import NetworkPlan, accelerator_of, fit_network
@@ -129,6 +130,8 @@ def _train_network(
         study.categories,
         settings.training,
         seed,
+        None if settings.weights is None else Path(settings.weights),
+        settings.frozen,
     )
     place = None if scratch is None else scratch / _key(study, settings, seed, device) / f"fold{fold}"
     result = fit_network(plan, study.source, study.groups, study.training_rows(fold), fold, device, place, report)
@@ -138,7 +141,9 @@ def _train_network(
 
 def _key(study: _Study, settings: ModelSettings, seed: int, device: str) -> str:
     """Name checkpoints after all that they depend on, so that none is continued with other settings."""
-    text = f"{study.digest} {settings.model_dump_json()} {seed} {accelerator_of(device)}"
+    file = settings.weights if isinstance(settings, NetworkModel) else None
+    start = "" if file is None else file_digest(file)
+    text = f"{study.digest} {settings.model_dump_json()} {seed} {accelerator_of(device)} {start}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -264,7 +269,9 @@ def train(
     architecture, arguments = _architecture(study, model)
     bands = _bands_of(model, rois, study)
     accelerator_of(device)
-    build_architecture(architecture, study.input_shape, study.n_targets, arguments)
+    module = build_architecture(architecture, study.input_shape, study.n_targets, arguments)
+    if isinstance(model, NetworkModel) and model.weights is not None:
+        start_from(module, model.weights)
     fitted: list[_Fitted] = []
     happened: list[dict[str, Any]] = []
     with Reporter(progress, Path(output).name) as reporter:

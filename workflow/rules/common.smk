@@ -307,6 +307,12 @@ def all_attributions(wildcards):
         f"results/{study}/attributions/{model}-seed{seed}/{method}.zarr/zarr.json"
         for study in STUDIES
         for model, seed in runs(study)
+def start_weights(wildcards):
+    """Return the file of weights that a network starts from."""
+    file = STUDIES[wildcards.study]["models"][wildcards.model].get("weights")
+    return [file] if file else []
+
+
         for method in STUDIES[study]["methods"]
         if applies(study, method, model)
     ]

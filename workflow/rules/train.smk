@@ -5,6 +5,7 @@ rule train:
     input:
         samples="results/{study}/samples.zarr/zarr.json",
         rois=bands_file,
+        start=start_weights,
     output:
         weights="results/{study}/models/{model}-seed{seed}/model.safetensors",
         model="results/{study}/models/{model}-seed{seed}/model.json",
