@@ -2,7 +2,8 @@
 
 ``python benchmarks/planted.py results/simulated_a``; any study of the experiment ``weighted_sum`` will do, such as
 ``results/full_a`` of ``config/simulated.yaml``. A row for each model and method: correlation of its map with the exact
-map of the rule itself and with the mask, the relative L2 error where the map sums to the score, and the score.
+map of the rule itself and with the mask, the relative L2 error and the sum over the centre where the map sums to the
+score, and the score.
 """
 
 from __future__ import annotations
@@ -40,12 +41,13 @@ def main() -> None:
         print(f"{folder.name}: {np.sum(split == 'train')} training and {np.sum(split == 'test')} held-out images")
         print(f"{'theory, with the mask':<44}{correlation(theory, mask):8.4f}")
         print(f"{'exact naive correlation, with the mask':<44}{correlation(naive, mask):8.4f}")
-        print(f"{'map':<44}{'theory':>8}{'mask':>8}{'error':>8}{'r':>9}")
+        print(f"sum over the centre, where the mask is negative: {theory[mask < 0].sum():.3f} in theory")
+        print(f"{'map':<44}{'theory':>8}{'mask':>8}{'error':>8}{'centre':>8}{'r':>9}")
         for path in sorted(file.parent for file in folder.glob("attributions/*/*.zarr/zarr.json")):
             result = igc.open_result(path)
             found = read_values(result["attribution"]).astype(np.float64).reshape(mask.shape)
             error = np.linalg.norm(found - theory) / np.linalg.norm(theory)
-            said = f"{error:8.3f}" if result.attrs.get("complete") else f"{'-':>8}"
+            said = f"{error:8.3f}{found[mask < 0].sum():8.3f}" if result.attrs.get("complete") else f"{'-':>8}{'-':>8}"
             name = f"{path.parent.name} {path.stem}"
             row = f"{correlation(found, theory):8.4f}{correlation(found, mask):8.4f}{said}"
             print(f"{name:<44}{row}{float(result['score'].values[0]):9.5f}")
