@@ -32,6 +32,7 @@ from igc.cli_options import (
     folders,
     shown,
 )
+from igc.cli_results import fields, group
 from igc.cli_status import give_signs, status
 from igc.errors import ConfigError, IgcError, explain
 
@@ -483,6 +484,8 @@ def config_schema(
 
 
 app.command("make-nsd")(make_nsd)
+app.command()(fields)
+app.command()(group)
 app.command()(status)
 app.command()(bids)
 

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from igc.cli import app
-from igc.config import LinearModel, MethodSettings, MnistData, RingRois, Split, Yardsticks, json_schema
+from igc.config import FieldSettings, LinearModel, MethodSettings, MnistData, RingRois, Split, Yardsticks, json_schema
 from igc.errors import DataError, explain
 
 ROOT = Path(__file__).parents[1]
@@ -24,7 +24,9 @@ VERBS = [
     "config-schema",
     "explore",
     "fetch",
+    "fields",
     "fit-sampler",
+    "group",
     "make-nsd",
     "merge",
     "methods",
@@ -270,6 +272,34 @@ def test_tables_are_named_after_model_and_method(runner: CliRunner, monkeypatch:
             "outputs": [Path("rois/cnn-seed0/igc.tsv"), Path("rois/ridge-seed1/linear_igc.tsv")],
             "rois": Path("rois.zarr"),
         }
+    ]
+
+
+def test_fields_are_given_the_block_of_the_study(
+    runner: CliRunner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    calls = replace_step(monkeypatch, "fields", "fields")
+    common = ["fields", "net/igc.zarr/zarr.json", "--samples", "samples.zarr/zarr.json", "--output", "fields"]
+    block = "{models: [ridge], channels: [0], field_of_view: 8.4}"
+    file = tmp_path / "fields.yaml"
+    file.write_text(f"{CONFIG}    fields: {block}\n", encoding="utf-8")
+    assert runner.invoke(app, [*common, "--settings", block]).exit_code == 0
+    assert runner.invoke(app, [*common, "--config", str(file), "--study", "digits"]).exit_code == 0
+    expected = {
+        "samples": Path("samples.zarr"),
+        "attributions": [Path("net/igc.zarr")],
+        "settings": FieldSettings(models=["ridge"], channels=[0], field_of_view=8.4),
+        "output": Path("fields"),
+    }
+    assert calls == [expected, expected]
+
+
+def test_a_group_is_given_the_folders_of_its_studies(runner: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = replace_step(monkeypatch, "group", "group")
+    arguments = ["group", "a/rois", "b/rois", "--output", "both", "--title", "Both", "--missing-regions"]
+    assert runner.invoke(app, arguments).exit_code == 0
+    assert calls == [
+        {"studies": [Path("a/rois"), Path("b/rois")], "output": Path("both"), "title": "Both", "missing_regions": True}
     ]
 
 

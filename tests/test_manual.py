@@ -29,6 +29,8 @@ from igc.comparison.sizes import SIZE_COLUMNS
 from igc.comparison.summary import METRICS, SUMMARY_COLUMNS
 from igc.models import ARCHITECTURES, build_architecture
 from igc.roi.aggregate import COLUMNS as ROI_COLUMNS
+from igc.roi.field_table import FIELD_COLUMNS, LOCALISER_COLUMNS
+from igc.roi.groups import GROUP_COLUMNS, SUBJECT_COLUMNS
 from igc.steps.preprocess import preprocess
 from igc.steps.report import FIGURES
 from igc.steps.rois import define_rois
@@ -191,6 +193,8 @@ def test_every_method_and_its_options_are_described() -> None:
         MEASURES,
         [*YARDSTICK_COLUMNS, *CURVE_COLUMNS, *YARDSTICKS],
         SIZE_COLUMNS,
+        [*FIELD_COLUMNS, *LOCALISER_COLUMNS],
+        [*GROUP_COLUMNS, *SUBJECT_COLUMNS],
         [*SUMMARY_COLUMNS, *METRICS],
         [name.removesuffix(".png") for name in FIGURES],
     ],
@@ -201,6 +205,8 @@ def test_every_method_and_its_options_are_described() -> None:
         "agreement",
         "yardsticks",
         "sizes",
+        "receptive fields",
+        "groups",
         "summary",
         "figures",
     ],

@@ -61,6 +61,20 @@ def checked(config):
                 f"configuration, studies.{name}.yardsticks.models: {sorted(unknown)} "
                 f"is not among the models {sorted(study['models'])}"
             )
+        for key, known in (("models", study["models"]), ("methods", study["methods"])):
+            unknown = set(study["fields"][key] or []) - set(known)
+            if unknown:
+                raise WorkflowError(
+                    f"configuration, studies.{name}.fields.{key}: {sorted(unknown)} "
+                    f"is not among the {key} {sorted(known)}"
+                )
+    for name, group in config["groups"].items():
+        unknown = set(group["studies"]) - set(config["studies"])
+        if unknown:
+            raise WorkflowError(
+                f"configuration, groups.{name}.studies: {sorted(unknown)} "
+                f"is not among the studies {sorted(config['studies'])}"
+            )
     made = {}
     for name, study in config["studies"].items():
         data = study["data"]
@@ -76,6 +90,10 @@ def checked(config):
 
 STUDIES = checked(config)
 
+GROUPS = config["groups"]
+# studies whose maps give receptive fields
+MAPPED = [name for name, study in STUDIES.items() if study["fields"]["models"]]
+
 METHODS = sorted({name for study in STUDIES.values() for name in study["methods"]})
 MODELS = sorted({name for study in STUDIES.values() for name in study["models"]})
 SAMPLERS = sorted({name for study in STUDIES.values() for name in study["samplers"]})
@@ -85,6 +103,13 @@ RECIPES = {
     for study in STUDIES.values()
     if study["data"].get("source") == "simulated"
 }
+# studies whose inputs have a place in a brain
+LOCATED = [
+    name
+    for name, study in STUDIES.items()
+    if study["data"]["kind"] in ("haxby", "nifti", "nsd")
+    and study["data"].get("predict", "statistics") == "statistics"
+]
 
 
 wildcard_constraints:
@@ -94,6 +119,7 @@ wildcard_constraints:
     sampler="|".join(SAMPLERS) or "none",
     made="|".join(map(re.escape, RECIPES)) or "none",
     seed="[0-9]+",
+    group="|".join(GROUPS) or "none",
     share="[0-9]+",
     shards="[0-9]+",
 
@@ -101,7 +127,7 @@ wildcard_constraints:
 # --- sources -----------------------------------------------------------------
 
 # What each step may import, as the layers of the package allow; a test compares this with the real imports.
-VERBS = "fetch make_nsd preprocess rois train samplers attribute merge aggregate yardsticks compare summarize report explore methods status"
+VERBS = "fetch make_nsd preprocess rois train samplers attribute merge aggregate yardsticks compare summarize report explore fields group bids methods shards status"
 # modules of the steps that are no step themselves: parts of the attribution
 PARTS = [
     f"steps/{file.name}"
@@ -153,7 +179,10 @@ SOURCES = {
         "report",
         "steps/shown.py",
     ],
+    "fields": [*GROUND, "roi", "report", "steps/shown.py"],
+    "group": [*GROUND, "roi", "report"],
     "explore": [*GROUND, "roi", "comparison", "report", "steps/shown.py"],
+    "bids": [*GROUND, "roi", "report", "steps/shown.py"],
 }
 
 
@@ -213,6 +242,18 @@ def method_settings(wildcards):
     return as_text(block, "models", "shards")
 
 
+def field_settings(wildcards):
+    return as_text(STUDIES[wildcards.study]["fields"], "models", "methods")
+
+
+def group_title(wildcards):
+    return GROUPS[wildcards.group]["title"]
+
+
+def group_missing(wildcards):
+    return "--missing-regions" if GROUPS[wildcards.group]["missing_regions"] else ""
+
+
 def yardstick_settings(wildcards):
     return as_text(STUDIES[wildcards.study]["yardsticks"], "models")
 
@@ -266,6 +307,12 @@ def bands_file(wildcards):
     return [f"results/{wildcards.study}/rois.zarr/zarr.json"] if bands else []
 
 
+def start_weights(wildcards):
+    """Return the file of weights that a network starts from."""
+    file = STUDIES[wildcards.study]["models"][wildcards.model].get("weights")
+    return [file] if file else []
+
+
 def runs(study):
     """Return the (model, seed) pairs of a study."""
     models = STUDIES[study]["models"]
@@ -307,15 +354,29 @@ def all_attributions(wildcards):
         f"results/{study}/attributions/{model}-seed{seed}/{method}.zarr/zarr.json"
         for study in STUDIES
         for model, seed in runs(study)
-def start_weights(wildcards):
-    """Return the file of weights that a network starts from."""
-    file = STUDIES[wildcards.study]["models"][wildcards.model].get("weights")
-    return [file] if file else []
-
-
         for method in STUDIES[study]["methods"]
         if applies(study, method, model)
     ]
+
+
+def field_attributions(wildcards):
+    """Return the attribution stores of a study that give receptive fields."""
+    study = wildcards.study
+    block = STUDIES[study]["fields"]
+    methods = (
+        STUDIES[study]["methods"] if block["methods"] is None else block["methods"]
+    )
+    return [
+        f"results/{study}/attributions/{model}-seed{seed}/{method}.zarr/zarr.json"
+        for model, seed in runs(study)
+        for method in methods
+        if model in block["models"] and applies(study, method, model)
+    ]
+
+
+def group_tables(wildcards):
+    """Return the folders of ROI tables of the studies of a group."""
+    return [f"results/{study}/rois" for study in GROUPS[wildcards.group]["studies"]]
 
 
 def judged(study, model):
