@@ -62,7 +62,7 @@ def factorised_encoder(
     *,
     channels: Sequence[int] = (16, 16),
     kernel: int = 5,
-    strides: Sequence[int] = (2, 1),
+    pool: Sequence[int] = (2, 1),
     activation: str = "gelu",
     dropout: float = 0.0,
 ) -> ReadoutModel:
@@ -78,8 +78,9 @@ def factorised_encoder(
         Feature maps of each convolution.
     kernel : int
         Height and width of each convolution, in pixels.
-    strides : sequence of int
-        Stride of each convolution.
+    pool : sequence of int
+        After each convolution, the mean over squares of so many pixels each way is taken. A stride would do as well for
+        the prediction, but maps through it have the pattern of a chequerboard.
     activation : str
         A name of :data:`igc.models.layers.ACTIVATIONS`.
     dropout : float
@@ -94,23 +95,24 @@ def factorised_encoder(
     if len(input_shape) != 3:
         allowed, remedy = "inputs (channel, row, column)", "use residual_mlp or linear for vectors"
         raise ModelError(explain(name, f"inputs of shape {tuple(input_shape)}", allowed, remedy))
-    if len(channels) != len(strides) or not channels:
-        seen = f"{len(channels)} channels and {len(strides)} strides"
-        raise ModelError(explain(name, seen, "one of each for every convolution", "give as many strides as channels"))
+    if len(channels) != len(pool) or not channels:
+        seen = f"{len(channels)} channels and {len(pool)} numbers to pool"
+        raise ModelError(explain(name, seen, "one of each for every convolution", "give as many of both"))
     check_whole("kernel", kernel, 1, 31)
     width, rows, columns = input_shape
     layers: list[nn.Module] = []
-    for wanted, stride in zip(channels, strides, strict=True):
+    for wanted, step in zip(channels, pool, strict=True):
         check_whole("channels", wanted, 1, _MOST_CHANNELS)
-        check_whole("strides", stride, 1, 16)
+        check_whole("pool", step, 1, 16)
         layers += [
-            nn.Conv2d(width, wanted, kernel, stride=stride, padding=kernel // 2, bias=False),
+            nn.Conv2d(width, wanted, kernel, padding=kernel // 2, bias=False),
             nn.BatchNorm2d(wanted),
             activation_layer(activation),
+            nn.AvgPool2d(step),
             nn.Dropout2d(check_fraction("dropout", dropout)),
         ]
         width = wanted
-        rows, columns = ((n + 2 * (kernel // 2) - kernel) // stride + 1 for n in (rows, columns))
+        rows, columns = ((n + 2 * (kernel // 2) - kernel + 1) // step for n in (rows, columns))
     body = nn.Sequential(*layers, nn.Flatten())
     model = ReadoutModel(input_shape, body, 1, n_targets)
     model.readout = FactorisedReadout(width, rows * columns, n_targets)

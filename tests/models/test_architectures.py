@@ -105,7 +105,7 @@ def test_a_factorised_readout_takes_over_the_scale_of_the_responses() -> None:
     torch.testing.assert_close(layer(maps), expected)
 
 
-@pytest.mark.parametrize("arguments", [{"channels": [4]}, {"channels": [], "strides": []}, {"strides": [2, 0]}])
+@pytest.mark.parametrize("arguments", [{"channels": [4]}, {"channels": [], "pool": []}, {"pool": [2, 0]}])
 def test_an_encoder_that_cannot_be_built_is_refused(arguments: dict) -> None:
     with pytest.raises(ModelError):
         build_architecture("factorised_encoder", (1, 12, 12), 3, arguments)

@@ -16,7 +16,7 @@ from igc.store.samples import open_samples
 from tests.models.stores import write_samples
 
 SHAPE = (1, 8, 8)
-ARGUMENTS = {"channels": [3, 4], "kernel": 3, "strides": [2, 1]}
+ARGUMENTS = {"channels": [3, 4], "kernel": 3, "pool": [2, 1]}
 
 
 def encoder(seed: int, n_targets: int = 5) -> nn.Module:
