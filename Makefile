@@ -1,6 +1,8 @@
 # make run    the default studies, from raw data to results/report.html
 # make test   all checks and tests
 # make browser  the tests of results/explorer.html alone, in a real browser (Chromium or one of its family)
+# make test-cluster  the workflow on a real SLURM, a quarter of an hour; SLURM_UP=program starts one by `program start`
+# make faults  what takes long to break: runs that are killed, encrypted schedulers, and 200 kills at random (an hour)
 # make lint   the checks alone
 # make clean  remove what was computed; keeps .venv and downloads
 # Another interpreter: make run PYTHON=python3.12. Fewer cores: make run CORES=4.
@@ -17,7 +19,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 GPUS := $(shell nvidia-smi --list-gpus 2>/dev/null | wc -l)
 LIMIT := $(if $(filter-out 0,$(GPUS)),--resources gpu=$(GPUS))
 
-.PHONY: run test browser lint clean
+.PHONY: run test browser faults test-cluster lint clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.run
@@ -31,6 +33,13 @@ test: lint
 
 browser: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m browser
+
+test-cluster: $(VENV)/.test
+	IGC_TEST_CLUSTER=1 SLURM_UP='$(SLURM_UP)' $(BIN)/python -m pytest -v tests/cluster
+
+faults: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m heavy
+	nice $(BIN)/python benchmarks/soak.py --kills 200
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from igc.cli_bids import bids
+from igc.cli_cluster import shards
 from igc.cli_nsd import make_nsd
 from igc.cli_options import (
     ConfigOption,
@@ -486,6 +487,7 @@ def config_schema(
 app.command("make-nsd")(make_nsd)
 app.command()(fields)
 app.command()(group)
+app.command()(shards)
 app.command()(status)
 app.command()(bids)
 

@@ -33,6 +33,7 @@ VERBS = [
     "preprocess",
     "report",
     "rois",
+    "shards",
     "status",
     "summarize",
     "train",

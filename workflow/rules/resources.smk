@@ -214,11 +214,11 @@ def tell_totals():
     rows = {rule: rows[rule] for rule in order}
     lines = ["Asked for (limits of the first attempt; most jobs end long before):"]
     lines.append(
-        f"{'rule':<12} {'jobs':>6} {'CPU hours':>10} {'GPU hours':>10} {'GB':>9}"
+        f"{'rule':<16} {'jobs':>6} {'CPU hours':>10} {'GPU hours':>10} {'GB':>9}"
     )
     for rule, row in rows.items():
         lines.append(
-            f"{rule:<12} {row['jobs']:>6} {row['CPU hours']:>10.1f} {row['GPU hours']:>10.1f} {row['GB']:>9.3f}"
+            f"{rule:<16} {row['jobs']:>6} {row['CPU hours']:>10.1f} {row['GPU hours']:>10.1f} {row['GB']:>9.3f}"
         )
     total = rows["total"]
     if total["known"]:
