@@ -194,6 +194,9 @@ def _connected(address: str) -> Iterator[Client]:
         client = Client(address, timeout=CONNECT_SECONDS)
     except OSError as error:
         raise ExecutionError(message) from error
+    except TypeError as error:  # of tls without a certificate
+        remedy = "set ca-file, client.cert and client.key of distributed.comm.tls in Dask's configuration"
+        raise ExecutionError(explain(repr(address), "no certificate", f"{allowed}, with TLS set up", remedy)) from error
     try:
         yield client
     except BaseException:

@@ -90,6 +90,7 @@ def test_workers_of_this_machine_listen_on_its_loopback_alone() -> None:
     assert found <= {"127.0.0.1", "::1"}
 
 
+@pytest.mark.heavy
 def test_an_encrypted_scheduler_takes_who_has_the_certificate_and_nobody_else(
     study: Path, certificates: dict[str, str], tmp_path: Path
 ) -> None:
