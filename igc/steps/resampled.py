@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,14 @@ import numpy as np
 from igc.attribution.estimate import MapEstimate
 from igc.attribution.permuted import NullMap
 from igc.attribution.scores import Scores
-from igc.stats.correlation import correlation, correlation_scale, jackknife_error
-from igc.stats.moments import Array
+from igc.stats.correlation import correlation, correlation_scale, jackknife_error, leave_one_out
+from igc.stats.moments import Array, Moments
 from igc.stats.resampling import split_half_reliability
 
 __all__ = ["map_reliability", "null_variables", "roi_variables", "score_variables"]
 
 _SPLITS = 20
+_TARGETS = 8192
 
 
 def _padded(parts: Sequence[Array]) -> Array:
@@ -45,15 +47,30 @@ def score_variables(scores: Sequence[Scores], weights: Array) -> dict[str, Any]:
     """
     if not all(score.grouped for score in scores):
         return {}
-    parts = []
-    for score in scores:
-        rest = score.without_group
-        parts.append(np.where(correlation_scale(rest) > 0, correlation(rest), np.nan))
+    parts = [_without_group(score) for score in scores]
     errors = np.stack([np.nan_to_num(jackknife_error(part)) for part in parts])
     return {
         "score_without_group": (("fold", "group", "target"), _padded(parts)),
         "score_standard_error": ("target", np.sqrt(np.einsum("fk,fk->k", weights**2, errors**2))),
     }
+
+
+def _without_group(score: Scores) -> Array:
+    """Return the score without each group of samples in turn, (group, target), for some targets at a time."""
+    n = score.groups.mean_scalars.shape[1]
+    found = []
+    for start in range(0, n, _TARGETS):
+        rest = score.without_group if n <= _TARGETS else leave_one_out(_scalars_of(score.groups, start))
+        found.append(np.where(correlation_scale(rest) > 0, correlation(rest), np.nan))
+    return np.concatenate(found, axis=1)
+
+
+def _scalars_of(groups: Moments, start: int) -> Moments:
+    """Return the moments of responses and predictions of some targets; a map is kept of no component."""
+    some = slice(start, start + _TARGETS)
+    kept = {name: getattr(groups, name)[:, :1, :0] for name in ("mean_map", "map", "absolute_map")}
+    kept |= {"mean_scalars": groups.mean_scalars[:, some], "scalars": groups.scalars[:, some]}
+    return replace(groups, scalar_map=groups.scalar_map[:, some, :, :0], **kept)
 
 
 def roi_variables(sums: Sequence[MapEstimate]) -> dict[str, Any]:

@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 
 import igc
+from igc.attribution.correlation import linear
+from igc.attribution.gradients import Outputs
 from igc.errors import MethodError
 from igc.testing.probes import linear_model, smooth_network
 
@@ -71,3 +74,18 @@ def test_the_error_over_groups_is_that_of_the_jackknife(method):
 def test_other_models_are_refused(method):
     with pytest.raises(MethodError, match=f"{method}: found gradients that differ"):
         run(method, smooth_network(5, 2))
+
+
+def test_gradients_of_many_outputs_come_from_those_of_what_the_last_layer_combines(monkeypatch):
+    torch.manual_seed(0)
+    body = torch.nn.Sequential(torch.nn.Linear(7, 3), torch.nn.Linear(3, 50)).double()
+    inputs = (torch.randn(2, 7, dtype=torch.float64),)
+    asked = []
+    original = linear.output_gradients
+    monkeypatch.setattr(linear, "output_gradients", lambda *given: asked.append(original(*given)) or asked[-1])
+    for outputs in (Outputs(body), Outputs(body, targets=(4, 2))):
+        found = linear._gradients(outputs, tuple(x.clone() for x in inputs))
+        whole = (body[1].weight @ body[0].weight).detach().numpy()
+        expected = whole if outputs.targets is None else whole[[4, 2]]
+        np.testing.assert_allclose(found, np.broadcast_to(expected, (2, *expected.shape)), rtol=1e-12)
+    assert [len(maps) for maps in asked] == [3, 3]

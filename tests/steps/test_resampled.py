@@ -6,8 +6,11 @@ import torch
 from scipy import stats
 
 import igc
+from igc.attribution.scores import Scores
 from igc.roi.aggregate import roi_table, score_interval
 from igc.stats.correlation import jackknife_error
+from igc.stats.moments import Moments
+from igc.steps import resampled
 from igc.testing.probes import smooth_network, toy_samples
 
 MODEL = smooth_network(6, 2, seed=2)
@@ -81,3 +84,17 @@ def test_intervals_cover_the_truth_over_fresh_datasets(grouped):
     assert 0.92 <= np.mean(inside[0.95]) <= 0.985
     assert 0.92 <= np.mean(inside["bootstrap"]) <= 0.985
     assert 0.63 <= np.mean(inside[0.68]) <= 0.75
+
+
+@pytest.mark.parametrize("components", [0, 4])
+def test_scores_without_groups_do_not_depend_on_how_many_targets_are_taken_at_a_time(monkeypatch, components):
+    random = np.random.default_rng(3)
+    scalars, maps = random.normal(size=(60, 11, 2)), random.normal(size=(60, 1, 4))
+    score = Scores(Moments.of(scalars, maps), Moments.of(scalars, maps[..., :components], np.arange(60) // 10))
+    whole = resampled.score_variables([score], np.ones((1, 11)))
+    monkeypatch.setattr(resampled, "_TARGETS", 4)
+    parts = resampled.score_variables([score], np.ones((1, 11)))
+    for name in whole:
+        np.testing.assert_array_equal(parts[name][1], whole[name][1])
+    expected = np.corrcoef(scalars[10:, 9].T)[0, 1]
+    assert whole["score_without_group"][1][0, 0, 9] == pytest.approx(expected, abs=1e-12)

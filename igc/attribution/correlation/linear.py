@@ -10,10 +10,11 @@ import numpy as np
 
 from igc.attribution.closure import close, closing_shares
 from igc.attribution.estimate import MapEstimate
-from igc.attribution.gradients import output_gradients
+from igc.attribution.gradients import Inputs, Outputs, output_gradients
 from igc.attribution.permuted import NullRequest
 from igc.attribution.problem import Problem
 from igc.attribution.protocols import Options, Outcome, Work
+from igc.attribution.readout import find_readout
 from igc.attribution.region_sums import InputNull, RegionSums
 from igc.attribution.scores import Scores
 from igc.errors import MethodError, explain
@@ -61,14 +62,24 @@ class _OfLinearModel(_FromScores):
     def _weights(self) -> Array:
         """The gradient, checked to be the same at two far points."""
         rows = np.array([0, self.problem.n_samples - 1])
-        points = tuple(x.requires_grad_() for x in self.problem.load(rows)[0])
-        maps = [g.double().cpu().numpy() for g in output_gradients(self.problem.outputs, points)]
-        gradients = np.stack(maps, axis=1)
+        gradients = _gradients(self.problem.outputs, self.problem.load(rows)[0])
         spread = np.abs(gradients[0] - gradients[1]).max()
         if spread > 1e-5 * np.abs(gradients).max():
             seen = f"gradients that differ by {spread:.3g} between samples"
             raise MethodError(explain(self.name, seen, "a linear model", "use the method igc for this model"))
         return np.asarray(gradients[0])
+
+
+def _gradients(outputs: Outputs, inputs: Inputs) -> Array:
+    """Return the gradients of all outputs, (sample, target, component).
+
+    Those of many outputs are put together from those of the few numbers that a linear last layer combines.
+    """
+    readout = find_readout(outputs, inputs)
+    points = tuple(x.requires_grad_() for x in inputs)
+    explained = outputs if readout is None else readout.latents
+    maps = np.stack([g.double().cpu().numpy() for g in output_gradients(explained, points)], axis=1)
+    return maps if readout is None else np.asarray(readout.weight.double().cpu().numpy() @ maps)
 
 
 @dataclass(frozen=True)
