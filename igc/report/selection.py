@@ -120,6 +120,7 @@ def method_label(method: str) -> str:
     spelled = {
         "igc": "IGC",
         "iba": "IBA",
+        "haufe": "Haufe",
         "pmi": "PMI",
         "taylor": "Taylor",
         "x": "\N{MULTIPLICATION SIGN}",
