@@ -35,7 +35,7 @@ __all__ = ["judge_models"]
 
 MOST_TARGETS = 10
 """Largest number of targets on which maps of the dataset are scored."""
-MOST_AGAIN = 128
+MOST_AGAIN = 64
 """Largest number of samples on which maps of the dataset are made again."""
 MOST_TESTED = 1000
 """Largest number of samples on which a retrained model is scored."""
