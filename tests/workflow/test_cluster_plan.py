@@ -64,12 +64,24 @@ def test_the_totals_are_those_of_the_planned_jobs(tmp_path: Path) -> None:
     assert 192 * 16 * 16 * 4 / 1e9 < rows["preprocess"][3] < 0.01
 
 
-def test_brain_data_that_is_not_there_yet_has_a_plan_with_totals(tmp_path: Path) -> None:
+def test_data_that_are_not_there_yet_have_a_plan_with_totals(tmp_path: Path) -> None:
+    config = yaml.safe_load(TINY.read_text(encoding="utf-8"))
+    study = config["studies"].pop("tiny")
+    kept = {"split": {"folds": "given"}, "models": {"ridge": {"kind": "linear"}}, "methods": {"igc": {"points": 1}}}
+    config["studies"] = {
+        "brain": study | kept | {"data": {"kind": "nsd", "folder": "nowhere"}, "rois": {}},
+        "digits": study | kept | {"data": {"kind": "mnist", "source": "download"}, "rois": {}},
+    }
+    file = tmp_path / "study.yaml"
+    file.write_text(yaml.safe_dump(config), encoding="utf-8")
     profile = ("--profile", ROOT / "workflow" / "profiles" / "slurm")
-    rows = totals(snakemake("-n", *profile, "--directory", tmp_path, "--configfile", ROOT / "config" / "nsd.yaml"))
-    # 40 sessions of 750 trials, three of an image, 15,000 voxels of four bytes
-    assert 0.5 < rows["preprocess"][3] < 1
-    assert rows["total"][2] > 0
+    rows = totals(snakemake("-n", *profile, "--directory", tmp_path, "--configfile", file))
+    # 40 sessions of 750 trials, three of an image, 15,000 voxels; 70,000 digits of 784 pixels; four bytes a number
+    numbers = 40 * 750 / 3 * 15000 + 70000 * 784
+    np.testing.assert_allclose(rows["preprocess"][3], 4e-9 * numbers, rtol=0.05)
+    assert rows["fetch"][0] == 1
+    assert 0.01 < rows["fetch"][3] < 0.1
+    assert rows["total"][2] == 2 * 2 + 2 * 2
 
 
 @pytest.mark.parametrize(

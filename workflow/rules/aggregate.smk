@@ -24,7 +24,7 @@ rule aggregate:
     resources:
         mem=growing(2, "GB"),
         runtime=growing(30, "m"),
-        disk="5MB",
+        disk="1MB",
     params:
         code=code_digest("aggregate"),
     message:

@@ -25,7 +25,7 @@ rule compare:
     resources:
         mem=growing(2, "GB"),
         runtime=growing(30, "m"),
-        disk="5MB",
+        disk="1MB",
     params:
         code=code_digest("compare"),
         scores=repeated("--scores", "scores"),

@@ -14,6 +14,7 @@ rule fetch:
     resources:
         mem="1GB",
         runtime="6h",
+        disk=disk("fetch"),
     params:
         settings=data_settings,
     message:
@@ -91,7 +92,7 @@ rule rois:
     resources:
         mem=growing(4, "GB"),
         runtime=growing(30, "m"),
-        disk="5MB",
+        disk="1MB",
     params:
         code=code_digest("rois"),
         settings=roi_settings,

@@ -25,7 +25,7 @@ rule explore:
     resources:
         mem=growing(2, "GB"),
         runtime=growing(30, "m"),
-        disk="20MB",
+        disk="5MB",
     params:
         code=code_digest("explore"),
     message:

@@ -116,7 +116,7 @@ rule report:
     resources:
         mem=growing(4, "GB"),
         runtime=growing(60, "m"),
-        disk="20MB",
+        disk="3MB",
     params:
         code=code_digest("report"),
         models=repeated("--model", "models"),

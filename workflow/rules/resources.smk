@@ -78,8 +78,12 @@ def gres(wanted):
 SIMULATED_TARGETS = {"permuted": 4, "fmri": 64}
 HAXBY_VOXELS = {"whole": 40000, "vt": 600, "face": 30, "house": 30}
 NSD_VOXELS = {"func1pt8mm": 15000, "func1mm": 80000, "nativesurface": 40000}
-MODEL_BYTES = 4 << 20
-SMALL_FILES = 4 << 20
+# a session of the voxels or vertices of a whole brain, as it is downloaded, and all images
+NSD_SESSION = {"func1pt8mm": 1.1e9, "func1mm": 6e9}
+NSD_IMAGES = 40e9
+DOWNLOADS = {"mnist": 55e6, "haxby": 400e6}
+MODEL_BYTES = 1 << 20
+SMALL_FILES = 1 << 20
 
 
 def shape_of_array(file):
@@ -130,10 +134,19 @@ def folds_of(study):
     return folds if isinstance(folds, int) else 1
 
 
+def download_bytes(data):
+    if data["kind"] == "nsd":
+        session = NSD_SESSION.get(data["space"], 1.3e9)
+        return session * (data["sessions"] or 40) + NSD_IMAGES
+    return DOWNLOADS.get(data["kind"], 0)
+
+
 def disk(rule):
     """Return a resource: about how much a job of a rule writes, with what it removes at its end."""
 
     def resource(wildcards):
+        if rule == "fetch":
+            return as_megabytes(download_bytes(STUDIES[wildcards.study]["data"]))
         shape = shape_of_study(wildcards.study)
         if shape is None:
             return as_megabytes(SMALL_FILES)

@@ -25,7 +25,7 @@ rule fit_sampler:
     resources:
         mem=growing(6, "GB"),
         runtime=growing(120, "m"),
-        disk="10MB",
+        disk="2MB",
         gpu=gpu(gpus_to_sample),
         gpu_model=gpu_model(gpus_to_sample),
         gres=gres(gpus_to_sample),

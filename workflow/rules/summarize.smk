@@ -22,7 +22,7 @@ rule summarize:
     resources:
         mem=growing(2, "GB"),
         runtime=growing(30, "m"),
-        disk="5MB",
+        disk="1MB",
     params:
         code=code_digest("summarize"),
     message:

@@ -20,7 +20,7 @@ rule yardsticks:
     resources:
         mem=growing(4, "GB"),
         runtime=growing(120, "m"),
-        disk="10MB",
+        disk="2MB",
         gpu=gpu(one_gpu),
         gpu_model=gpu_model(one_gpu),
         gres=gres(one_gpu),
