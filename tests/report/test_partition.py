@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from igc.comparison.partition import COLUMNS
+from igc.comparison.partition import COLUMNS, READINGS
 from igc.report.partition import MAX_REGIONS, partition_figure
 from igc.report.style import save_figure
 
@@ -73,3 +73,11 @@ def test_targets_share_a_scale() -> None:
     axes = {one.get_label(): one for one in partition_figure(known).axes}
     assert axes["t0 1"].get_xlim() == axes["t1 1"].get_xlim()
     assert axes["t0 1"].get_xlim()[1] >= 0.2
+
+
+def test_the_figure_says_in_words_what_a_reader_may_conclude() -> None:
+    known = table(regions=4, targets=1)
+    known["reading"] = ["redundant", "suppressor", "nonlinear", "nothing"]
+    said = " ".join(text.get_text().replace("\n", " ") for text in partition_figure(known).texts)
+    for name in known["reading"]:
+        assert READINGS[name] in said
