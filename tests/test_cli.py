@@ -266,12 +266,14 @@ def test_a_method_is_named_by_its_key_when_its_block_names_none(
 def test_tables_are_named_after_model_and_method(runner: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = replace_step(monkeypatch, "aggregate", "aggregate")
     stores = ["a/cnn-seed0/igc.zarr/zarr.json", "a/ridge-seed1/linear_igc.zarr"]
-    assert runner.invoke(app, ["aggregate", *stores, "--output", "rois", "--rois", "rois.zarr"]).exit_code == 0
+    given = ["--output", "rois", "--rois", "rois.zarr", "--samples", "samples.zarr/zarr.json"]
+    assert runner.invoke(app, ["aggregate", *stores, *given]).exit_code == 0
     assert calls == [
         {
             "attributions": [Path("a/cnn-seed0/igc.zarr"), Path("a/ridge-seed1/linear_igc.zarr")],
             "outputs": [Path("rois/cnn-seed0/igc.tsv"), Path("rois/ridge-seed1/linear_igc.tsv")],
             "rois": Path("rois.zarr"),
+            "samples": Path("samples.zarr"),
         }
     ]
 

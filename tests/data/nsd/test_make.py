@@ -32,6 +32,7 @@ def test_command_makes_files_that_become_samples(tmp_path):
     again = CliRunner().invoke(app, ["make-nsd", "--output", str(root), *options])
     assert again.exit_code == 2
     assert again.output.count("\n") == 1
+    assert CliRunner().invoke(app, ["make-nsd", "--output", str(root), *options, "--again"]).exit_code == 0
 
 
 @pytest.mark.parametrize(
