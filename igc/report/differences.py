@@ -73,7 +73,8 @@ def said_of(rows: pd.DataFrame) -> str:
         said.append(f"The network gets more from {_listed(more, several)}.")
     if len(less):
         said.append(f"The linear model gets more from {_listed(less, several)}.")
-    return " ".join([*said, f"The other {len(known) - len(told)} of {len(known)} are not told apart."])
+    left = len(known) - len(told)
+    return " ".join([*said, f"The other {left} of {len(known)} are not told apart." if left else "All are told apart."])
 
 
 def _regions(rows: pd.DataFrame) -> list[int]:
@@ -126,7 +127,7 @@ def difference_figure(table: pd.DataFrame, title: str = "") -> Figure:
     matplotlib.figure.Figure
         A note instead where the table is empty.
     """
-    heading = f"{title} · what the network uses that a linear model cannot"
+    heading = f"{title} · network minus linear model"
     if table.empty:
         return unavailable(heading, "No linear model stands beside a network here, on the same ROI sets.")
     rows = _chosen(table.astype({"target": str}))

@@ -103,7 +103,7 @@ def _averages(axes: Axes, verdict: Verdict) -> None:
     if RANDOM in methods:
         axes.axvline(100 * verdict.average[methods.index(RANDOM)], color=GREY, linewidth=0.8, linestyle=(0, (4, 2)))
     axes.set_ylim(len(methods) - 0.5, -0.5)
-    axes.set_xlim(0, 100)
+    axes.set_xlim(-1.5, 101.5)
     axes.set_yticks(rows, [""] * len(rows))
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", color="#ececec", linewidth=0.6)
