@@ -27,8 +27,12 @@ CACHE_BYTES = 1 << 24
 
 
 def last_written(path: Path) -> int:
-    """Return when a file was written last, in nanoseconds; 0 if there is none."""
-    return path.stat().st_mtime_ns if path.exists() else 0
+    """Return a number that changes when a file is written anew, whatever the clock says; 0 if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0
+    return hash((found.st_mtime_ns, found.st_ino, found.st_size))
 
 
 @lru_cache(maxsize=4)

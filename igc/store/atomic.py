@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -40,6 +41,13 @@ def _remove(path: Path) -> None:
     else:
         with suppress(FileNotFoundError, NotADirectoryError):
             path.unlink()
+
+
+def _remove_with_late_writes(path: Path) -> None:
+    """Remove what a failure left: zarr writes chunks in threads, of which others go on when one has failed."""
+    for pause in (0.0, 0.02, 0.1):
+        time.sleep(pause)
+        _remove(path)
 
 
 def _name(target: Path, process: object, kind: str) -> str:
@@ -87,6 +95,19 @@ def _exchange(new: Path, target: Path, aside: Path) -> None:
         raise
 
 
+def _explain_refusal(error: BaseException, target: Path) -> None:
+    """Raise what a disk that is full or may not be written to means for the user, if that is what happened."""
+    if isinstance(error, StoreError) or not isinstance(error, (OSError, SafetensorError)):
+        return
+    number = _system_number(error)
+    if number not in _REMEDIES:
+        return
+    # what the body reads, or its temporary files, may lie on another disk
+    place = str(getattr(error, "filename", None) or target)
+    where = target if place.startswith(str(target.parent)) else place
+    raise StoreError(explain(where, os.strerror(number), "a place to write to", _REMEDIES[number])) from error
+
+
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """Give a temporary sibling to write to, and move it into place when all went well.
@@ -120,16 +141,11 @@ def replacing(path: str | Path) -> Iterator[Path]:
         _remove(temporary)
         yield temporary
         _exchange(temporary, target, aside)
-    except (OSError, SafetensorError) as error:
-        number = _system_number(error)
-        if isinstance(error, StoreError) or number not in _REMEDIES:
-            raise
-        # what the body reads, or its temporary files, may lie on another disk
-        place = str(getattr(error, "filename", None) or target)
-        where = target if place.startswith(str(target.parent)) else place
-        raise StoreError(explain(where, os.strerror(number), "a place to write to", _REMEDIES[number])) from error
+    except BaseException as failure:
+        _remove_with_late_writes(temporary)
+        _explain_refusal(failure, target)
+        raise
     finally:
-        _remove(temporary)
         _remove(aside)
 
 
