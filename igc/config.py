@@ -410,8 +410,8 @@ class Config(Block):
     gpu_request: str = Field(
         "count",
         pattern=r"^(none|(count|gres)(:[A-Za-z0-9_.]+)?)$",
-        description="how jobs ask a cluster for a GPU: 'count' (--gpus=1), 'gres' (--gres=gpu:1), either with a model as "
-        "in 'gres:a100', or 'none'",
+        description="how jobs ask a cluster for a GPU: 'count' (--gpus=1), 'gres' (--gres=gpu:1), either with a model "
+        "as in 'gres:a100', or 'none'",
     )
     studies: dict[Name, Study] = Field(min_length=1, description="studies by name")
     groups: dict[Name, GroupSettings] = Field({}, description="studies whose ROI tables become one, by name")

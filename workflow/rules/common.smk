@@ -99,7 +99,7 @@ MODELS = sorted({name for study in STUDIES.values() for name in study["models"]}
 SAMPLERS = sorted({name for study in STUDIES.values() for name in study["samplers"]})
 # datasets that are made for studies, by their folder
 RECIPES = {
-    study["data"]["folder"].rstrip("/"): study["data"]["recipe"]
+    study["data"]["folder"].rstrip(os.sep): study["data"]["recipe"]
     for study in STUDIES.values()
     if study["data"].get("source") == "simulated"
 }
@@ -144,7 +144,7 @@ SETTINGS = [
 GROUND = [*SETTINGS, "errors.py", "parsing.py", "seeding.py", "stats", "store"]
 SOURCES = {
     "fetch": [*GROUND, "data"],
-    "make_nsd": [*GROUND, "data/__init__.py", "data/nsd"],
+    "make_nsd": [*GROUND, "data"],
     "preprocess": [*GROUND, "data"],
     "rois": [*GROUND, "roi"],
     "train": [*GROUND, "data", "models", "roi/sets.py", "steps/progress.py"],

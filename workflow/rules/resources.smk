@@ -16,9 +16,9 @@ def growing(amount, unit):
     return resource
 
 
+# the steps of a SLURM job, in which the rules' commands run, are not told how much memory the job has
 if os.environ.get("SLURM_MEM_PER_NODE", "0") != "0":
-    # the steps of a job, in which the rules' commands run, are not told how much memory the job has
-    os.environ["IGC_JOB_MEMORY"] = os.environ["SLURM_MEM_PER_NODE"]
+    os.environ.update(IGC_JOB_MEMORY=os.environ.get("SLURM_MEM_PER_NODE"))
 
 
 # --- GPUs ---------------------------------------------------------------------
@@ -141,24 +141,24 @@ def download_bytes(data):
     return DOWNLOADS.get(data["kind"], 0)
 
 
-def disk(rule):
+def disk(step):
     """Return a resource: about how much a job of a rule writes, with what it removes at its end."""
 
     def resource(wildcards):
-        if rule == "fetch":
+        if step == "fetch":
             return as_megabytes(download_bytes(STUDIES[wildcards.study]["data"]))
         shape = shape_of_study(wildcards.study)
         if shape is None:
             return as_megabytes(SMALL_FILES)
         samples, components, targets = shape
-        if rule == "preprocess":
+        if step == "preprocess":
             return as_megabytes(4 * samples * (components + targets) + SMALL_FILES)
         map_bytes = 8 * components * targets
-        if rule == "train":
+        if step == "train":
             settings = STUDIES[wildcards.study]["models"][wildcards.model]
             one = MODEL_BYTES if settings["kind"] == "network" else map_bytes
             return as_megabytes(one * folds_of(wildcards.study) + SMALL_FILES)
-        if rule == "share":
+        if step == "share":
             # 64 states a fold, of about six arrays of the size of a map
             states = 64 * folds_of(wildcards.study) * 6 * map_bytes
             return as_megabytes(states / shards(wildcards.study, wildcards.method))
@@ -217,21 +217,21 @@ def tell_totals():
     for job in workflow.dag.needrun_jobs(exclude_finished=False):
         if not job.output or job.is_group():
             continue
-        for rule in (job.rule.name, "total"):
-            row = rows.setdefault(rule, {})
-            for name, value in asked_by(job).items():
-                row[name] = row.get(name, 0) + value
+        for name in (job.rule.name, "total"):
+            row = rows.setdefault(name, {})
+            for key, value in asked_by(job).items():
+                row[key] = row.get(key, 0) + value
     if not rows:
         return
-    order = [rule.name for rule in workflow.rules if rule.name in rows] + ["total"]
-    rows = {rule: rows[rule] for rule in order}
+    order = [one.name for one in workflow.rules if one.name in rows] + ["total"]
+    rows = {name: rows[name] for name in order}
     lines = ["Asked for (limits of the first attempt; most jobs end long before):"]
     lines.append(
         f"{'rule':<16} {'jobs':>6} {'CPU hours':>10} {'GPU hours':>10} {'GB':>9}"
     )
-    for rule, row in rows.items():
+    for name, row in rows.items():
         lines.append(
-            f"{rule:<16} {row['jobs']:>6} {row['CPU hours']:>10.1f} {row['GPU hours']:>10.1f} {row['GB']:>9.3f}"
+            f"{name:<16} {row['jobs']:>6} {row['CPU hours']:>10.1f} {row['GPU hours']:>10.1f} {row['GB']:>9.3f}"
         )
     total = rows["total"]
     if total["known"]:
