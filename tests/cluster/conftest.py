@@ -45,7 +45,9 @@ def slurm() -> Iterator[None]:
     program = os.environ.get("SLURM_UP", "")
     started = bool(program) and not answers()
     if started:
-        subprocess.run([program, "start"], check=True, capture_output=True)
+        # nproc, by which a node may count its cores, heeds the number of threads
+        told = {name: value for name, value in os.environ.items() if not name.startswith("OMP_")}
+        subprocess.run([program, "start"], check=True, capture_output=True, env=told)
     assert answers(), "no SLURM answers: name a program that starts one, make test-cluster SLURM_UP=<program>"
     yield
     if started:
