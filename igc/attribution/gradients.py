@@ -144,7 +144,7 @@ def vector_jacobian(outputs: Tensor, cotangent: Tensor, inputs: Inputs, *, keep:
     return flatten(gradients)
 
 
-def output_gradients(outputs: Outputs, points: Inputs) -> list[Tensor]:
+def output_gradients(outputs: Callable[[Inputs], Tensor], points: Inputs) -> list[Tensor]:
     """Return the gradient of every output at every point, one (point, component) tensor an output."""
     with torch.enable_grad():
         values = outputs(points)

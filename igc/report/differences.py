@@ -84,7 +84,7 @@ def _regions(rows: pd.DataFrame) -> list[int]:
 
 
 def _panel(axes: Axes, rows: pd.DataFrame, indices: Sequence[int]) -> None:
-    placed = rows.set_index("index").reindex(indices)
+    placed = rows.set_index("index").reindex(np.asarray(indices))
     for place, row in enumerate(placed.to_dict("records")):
         low, high, value = (float(row[name]) for name in ("ci_low", "ci_high", "difference"))
         sure = row["q"] < _LEVEL
