@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from igc.attribution.gradients import Outputs
 from igc.attribution.problem import Problem, group_blocks
 from igc.models.registry import build_architecture
 from igc.steps.memory import use_one_heap
+from igc.steps.read_ahead import ReadAhead
 from igc.steps.sources import ArraySource
 from igc.store.arrays import create_store, read_values
 
@@ -83,7 +84,7 @@ def rate(study, model):
         return int((classes.reshape(2, -1)[0] != classes.reshape(2, -1)[1]).sum())
 
     states, ratios, loops = {}, {"all": [], "none": []}, []
-    for index in range(design.n_units // 4):
+    for index in range(2 * REPEATS):
         for keep, found in ratios.items():
             before, here, after = seconds(bare), seconds(unit, keep, index, states), seconds(bare)
             if index > 2:
@@ -119,7 +120,7 @@ def workers(study, model):
             client.run(torch.set_num_threads, 1)
             igc.attribute(module, data, points=0.25, client=client, progress=False, permutations=0)
             started = time.perf_counter()
-            igc.attribute(module, data, points=8, client=client, progress=False, permutations=0)
+            igc.attribute(module, data, points=3, client=client, progress=False, permutations=0)
             seconds[count] = time.perf_counter() - started
     print(f"1 worker {seconds[1]:.1f} s, 2 workers {seconds[2]:.1f} s: {seconds[1] / seconds[2]:.2f} times as fast")
 
@@ -215,6 +216,41 @@ def latents(_study, _model):
     print(f"{n_targets} targets, {n_latents} latents, {n} points: {ratio}")
 
 
+@dataclass(frozen=True)
+class SlowDisk(ArraySource):
+    """Samples in memory that take as long to read as from a disk of a given rate, in megabytes a second."""
+
+    rate: float = np.inf
+
+    def read(self, rows):
+        found = super().read(rows)
+        time.sleep(sum(x.nbytes for x in found[0]) / (1e6 * self.rate))
+        return found
+
+
+def ahead(study, model):
+    """Compare units whose samples were read while the unit before was computed with those read when needed."""
+    torch.set_num_threads(1)
+    use_one_heap()
+    problem = problem_of(study, model, 2048)
+    design = PairDesign(tuple(problem.block_bounds()), 0, 0, 64)
+    pilot = np.zeros((problem.source.responses.shape[1], problem.n_components))
+    held = problem.source
+    for megabytes in (10, 25, 50, 200, np.inf):
+        disk = SlowDisk(held.inputs, held.responses, held.order, megabytes)
+        times = {False: [], True: []}
+        for repeat in range(3):
+            for reading in times:
+                other = replace(problem, source=ReadAhead(disk) if reading else disk)
+                pair_unit(other, design, pilot, "none", 8 * repeat)
+                started = time.perf_counter()
+                for index in range(3):
+                    pair_unit(other, design, pilot, "none", 8 * repeat + 1 + index)
+                times[reading].append((time.perf_counter() - started) / 3)
+        plain, early = min(times[False]), min(times[True])
+        print(f"disk of {megabytes} MB/s: {plain:.3f} s a unit, read ahead {early:.3f} s: {plain / early:.2f} times")
+
+
 def regions(_study, _model):
     """Compare sums over 20 regions alone with full maps, for 10,000 targets, with and without a linear readout."""
     torch.set_num_threads(1)
@@ -250,6 +286,7 @@ def first_targets(source, count):
 
 COMMANDS = {
     "rate": rate,
+    "ahead": ahead,
     "regions": regions,
     "workers": workers,
     "memory": memory,

@@ -18,6 +18,7 @@ from igc.attribution.protocols import Method, Outcome
 from igc.attribution.scores import Scores
 from igc.roi.sets import RoiSet, region_table
 from igc.stats.moments import Array
+from igc.steps.blocks import combine_choices
 from igc.steps.pooling import Layout
 from igc.steps.resampled import map_reliability, null_variables, roi_variables, score_variables
 from igc.steps.tables import table_variables
@@ -103,7 +104,7 @@ def assemble(
         "points": evaluations / max(sum(sizes), 1),
         "igc_version": version("igc-neuro"),
         **_degrees(estimates),
-        **folds[0].outcome.chosen,
+        **combine_choices([fold.outcome.chosen for fold in folds], sizes),
         **attributes,
     }
     return xr.Dataset(variables, coordinates, {key: _plain(item) for key, item in described.items()})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from typing import Any
@@ -17,7 +17,15 @@ from igc.attribution.protocols import Outcome
 from igc.attribution.scores import Scores
 from igc.stats.moments import Array, Moments
 
-__all__ = ["BLOCK_BYTES", "TargetSource", "join_blocks", "of_targets", "target_blocks", "without_maps"]
+__all__ = [
+    "BLOCK_BYTES",
+    "TargetSource",
+    "combine_choices",
+    "join_blocks",
+    "of_targets",
+    "target_blocks",
+    "without_maps",
+]
 
 BLOCK_BYTES = 1 << 30
 """What one block of targets may take in memory while its maps are made."""
@@ -137,6 +145,34 @@ def _joined_moments(parts: Sequence[Moments]) -> Moments:
     return Moments(**values)
 
 
+def combine_choices(parts: Sequence[Mapping[str, str | float]], weights: Sequence[float]) -> dict[str, str | float]:
+    """Combine what a method chose by itself, or found, in folds or blocks of targets.
+
+    Parameters
+    ----------
+    parts : sequence of mapping
+        One a part.
+    weights : sequence of float
+        Of the parts.
+
+    Returns
+    -------
+    dict
+        Numbers are averaged over the parts that have them; of names all different ones are given, in order.
+    """
+    found: dict[str, str | float] = {}
+    for name in dict.fromkeys(name for part in parts for name in part):
+        held = [(part[name], weight) for part, weight in zip(parts, weights, strict=True) if name in part]
+        numbers = [(value, weight) for value, weight in held if not isinstance(value, str)]
+        if len({value for value, _ in held}) == 1:
+            found[name] = held[0][0]
+        elif len(numbers) == len(held):
+            found[name] = float(np.average([n for n, _ in numbers], weights=[w for _, w in numbers]))
+        else:
+            found[name] = ", ".join(dict.fromkeys(str(value) for value, _ in held))
+    return found
+
+
 def _joined_outcomes(parts: Sequence[Outcome]) -> Outcome:
     regions = [part.regions for part in parts if part.regions is not None]
     # a block of a single category is not told from one of values, and has no mean over its class
@@ -154,6 +190,7 @@ def _joined_outcomes(parts: Sequence[Outcome]) -> Outcome:
         tables,
         all(part.signed for part in parts),
         _joined_estimates(regions) if len(regions) == len(parts) else None,
+        combine_choices([part.chosen for part in parts], [len(part.estimate.value) for part in parts]),
     )
 
 

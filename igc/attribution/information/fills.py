@@ -19,6 +19,7 @@ from igc.attribution.gradients import Inputs, Outputs, flatten, unflatten
 from igc.attribution.information.blocks import Blocks
 from igc.attribution.information.predictive import Categories, Loss, Measure, snap
 from igc.attribution.information.protocol import BlockSampler
+from igc.attribution.prepared import prepare
 from igc.attribution.problem import Rows
 from igc.seeding import generator
 
@@ -189,9 +190,12 @@ class Fills:
         """
         with torch.no_grad():
             flat = flatten(inputs)
+            outputs = prepare(self.outputs, tuple(x[:1] for x in inputs))
             # in as large batches as the fills, so that both are rounded alike
-            original = torch.cat([self.outputs(unflatten(part, inputs)) for part in torch.split(flat, self.batch_size)])
-            batch = _Batch(self, inputs, rows, flat, original, responses, self.sampler.prepare(flat))
+            original = torch.cat([outputs(unflatten(part, inputs)) for part in torch.split(flat, self.batch_size)])
+            batch = _Batch(
+                replace(self, outputs=outputs), inputs, rows, flat, original, responses, self.sampler.prepare(flat)
+            )
             chunk = self._chunk
             extra = len(rows)
             for number, first in enumerate(range(0, len(self.blocks), chunk)):
