@@ -10,6 +10,7 @@ import numpy.typing as npt
 import xarray as xr
 from matplotlib.figure import Figure
 
+from igc.errors import ShapeError, explain
 from igc.report.images import ImagePainter, flatten_channels, image_outlines
 from igc.report.panels import Block, Line, Painter, Panel, panel_grid, panel_sheet
 from igc.report.selection import (
@@ -22,12 +23,14 @@ from igc.report.selection import (
     one_seed_each,
 )
 from igc.report.style import colour_limit, styled, unavailable
+from igc.report.surfaces import FADE as SURFACE_FADE
+from igc.report.surfaces import SurfacePainter, Surfaces, why_no_surface
 from igc.report.vectors import VectorPainter
 from igc.report.volumes import FADE, Geometry, MosaicPainter, SlicePainter, strongest_slices
 from igc.roi.sets import RoiSet
 from igc.store.arrays import read_values
 
-__all__ = ["Painters", "maps_igc", "maps_methods", "painters"]
+__all__ = ["Painters", "maps_igc", "maps_methods", "maps_surface", "painters"]
 
 _CLOSED = "correlation units, sums to the score"
 _MOSAIC_SLICES = 6
@@ -87,8 +90,42 @@ def painters(samples: xr.Dataset, results: Results, rois: Mapping[str, RoiSet] |
         return Painters(painter, painter, hint, hint)
     if kind == "volume":
         return _volume_painters(samples, results, _outlined(rois or {}))
+    if "vertex_index" in samples and not why_no_surface(samples):
+        return _surface_painters(samples)
     painter_of_vectors = VectorPainter()
     return Painters(painter_of_vectors, painter_of_vectors, "", "")
+
+
+def _surface_painters(samples: xr.Dataset) -> Painters:
+    surfaces = Surfaces.of(samples)
+    if surfaces is None:
+        raise ShapeError(explain("surface", why_no_surface(samples), "an average surface", "draw slices instead"))
+    hint = " The left hemisphere is on the left, outer sides are outside; "
+    hint += f"values below {SURFACE_FADE:.0%} of the colour limit show the folds."
+    small = SurfacePainter(surfaces, coarse=True)
+    return Painters(SurfacePainter(surfaces), small, hint, hint)
+
+
+@styled
+def maps_surface(samples: xr.Dataset, results: Results) -> Figure:
+    """Draw the map of every target and model by IGC on the average cortical surface.
+
+    Parameters
+    ----------
+    samples : xarray.Dataset
+        The samples of the study.
+    results : mapping
+        Attribution results by (model folder, result name).
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A note with the reason where it is not known where components lie on it.
+    """
+    reason = why_no_surface(samples)
+    if reason:
+        return unavailable(f"{_title(samples)} · surface", reason)
+    return maps_igc(samples, results, _surface_painters(samples))
 
 
 def _outlined(rois: Mapping[str, RoiSet]) -> RoiSet | None:

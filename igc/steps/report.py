@@ -19,12 +19,13 @@ from igc.report.agreement import agreement_figure, diagnostics_figure
 from igc.report.curves import curve_figure
 from igc.report.differences import difference_figure
 from igc.report.examples import examples_figure
-from igc.report.maps import maps_igc, maps_methods, painters
+from igc.report.maps import maps_igc, maps_methods, maps_surface, painters
 from igc.report.partition import partition_figure
 from igc.report.regions import roi_figure
 from igc.report.scores import score_figure
 from igc.report.selection import Results
 from igc.report.style import Draw, save_figure
+from igc.report.surfaces import Surfaces, write_gifti
 from igc.report.taylor import taylor_figure
 from igc.report.verdict import verdict_figure
 from igc.report.viewers import viewer_pages
@@ -42,7 +43,7 @@ __all__ = ["FIGURES", "report"]
 FIGURES = (
     *("maps_igc.png", "maps_methods.png", "rois.png", "scores.png", "learning_curves.png", "agreement.png"),
     *("diagnostics.png", "yardsticks.png", "yardstick_curves.png", "taylor.png", "verdict.png"),
-    *("linear_partition.png", "deep_linear.png", "examples.png"),
+    *("linear_partition.png", "deep_linear.png", "examples.png", "maps_surface.png"),
 )
 """Names of the figures of every study, whatever its data."""
 
@@ -81,6 +82,7 @@ def _figures(
     categories = samples.sizes["target"] if samples.attrs.get("target_type") == "categories" else None
     return {
         "maps_igc.png": lambda: maps_igc(samples, results, draw),
+        "maps_surface.png": lambda: maps_surface(samples, results),
         "maps_methods.png": lambda: maps_methods(samples, results, draw),
         "examples.png": lambda: examples_figure(samples, results, draw),
         "rois.png": lambda: roi_figure(results, rois, draw.small, title),
@@ -119,6 +121,19 @@ def _write_volumes(samples: xr.Dataset, results: Results, folder: Path) -> None:
         write_text(folder / model / f"{method}.json", json.dumps(described, indent=2) + "\n")
 
 
+def _write_surfaces(samples: xr.Dataset, results: Results, folder: Path) -> None:
+    """Write the maps of all results as GIFTI: on all vertices, or those of fsaverage5 for volumes in MNI space."""
+    surfaces = Surfaces.of(samples, whole=True)
+    if surfaces is None:
+        return
+    ending = "" if "vertex_index" in samples else "_space-fsaverage5"
+    for (model, method), result in results.items():
+        maps = read_values(result["attribution"]).astype(np.float64)
+        left, right = zip(*(surfaces.project(one) for one in maps), strict=True)
+        names = [str(name) for name in result["target"].values]
+        write_gifti((np.stack(left), np.stack(right)), names, folder / model, f"{method}{ending}")
+
+
 def report(
     samples: Path,
     rois: Path | None,
@@ -145,6 +160,7 @@ def report(
         Folder of the study: :data:`FIGURES` are written to ``figures`` in it, and for samples of kind "volume" one
         4-D NIfTI file a result to ``maps/<model>/<method>.nii.gz``, with one volume a target; where these have more
         than one slice, also a page in three planes, ``viewer/<model>/<method>.html``, for the best predicted target.
+        Maps on surfaces, and of volumes in MNI space, become GIFTI files, ``maps/<model>/<method>_hemi-L.shape.gii``.
 
     Raises
     ------
@@ -173,3 +189,4 @@ def report(
         _write_volumes(dataset, results, output / "maps")
         for (model, method), page in viewer_pages(dataset, results).items():
             write_text(output / "viewer" / model / f"{method}.html", page)
+    _write_surfaces(dataset, results, output / "maps")

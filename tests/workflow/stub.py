@@ -7,6 +7,7 @@ from pathlib import Path
 PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYPgPAAEEAQB9ssjfAAAAAElFTkSuQmCC")
 FIGURES = ["maps_igc", "maps_methods", "rois", "scores", "learning_curves", "agreement", "diagnostics"]
 FIGURES += ["taylor", "yardsticks", "yardstick_curves", "verdict", "linear_partition", "deep_linear", "examples"]
+FIGURES += ["maps_surface"]
 
 
 def write(path: Path, content: bytes = b"name\tvalue\na\t1\n") -> None:

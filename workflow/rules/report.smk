@@ -23,6 +23,13 @@ rule report:
             subcategory="figures",
             labels={"figure": "maps methods"},
         ),
+        maps_surface=report(
+            "results/{study}/figures/maps_surface.png",
+            caption="../report/maps_surface.rst",
+            category="{study}",
+            subcategory="figures",
+            labels={"figure": "maps on the surface"},
+        ),
         rois=report(
             "results/{study}/figures/rois.png",
             caption="../report/rois.rst",
