@@ -100,10 +100,11 @@ def _surface_painters(samples: xr.Dataset) -> Painters:
     surfaces = Surfaces.of(samples)
     if surfaces is None:
         raise ShapeError(explain("surface", why_no_surface(samples), "an average surface", "draw slices instead"))
-    hint = " The left hemisphere is on the left, outer sides are outside; "
-    hint += f"values below {SURFACE_FADE:.0%} of the colour limit show the folds."
+    fade = f"values below {SURFACE_FADE:.0%} of the colour limit show the folds."
+    hint = f" The left hemisphere is on the left, outer sides are outside; {fade}"
+    below = f" The left hemisphere is on the left, outer sides are above; {fade}"
     small = SurfacePainter(surfaces, coarse=True)
-    return Painters(SurfacePainter(surfaces), small, hint, hint)
+    return Painters(SurfacePainter(surfaces), small, hint, below)
 
 
 @styled

@@ -238,15 +238,16 @@ class SurfacePainter:
     surfaces : Surfaces
         Where components lie.
     width : float
-        Wanted panel width in inches, for all four views.
+        Wanted panel width in inches, for four views in a row.
     coarse : bool
-        Draw fewer vertices, for small panels.
+        Draw fewer vertices, and two views above two others, for small panels.
     """
 
     def __init__(self, surfaces: Surfaces, width: float = 9.4, coarse: bool = False) -> None:
         self._surfaces = surfaces
         self._shown = min(surfaces.n_vertices, LEVELS[1] if coarse else LEVELS[-1])
-        self.width, self.aspect = width, 0.21
+        self._coarse = coarse
+        self.width, self.aspect = (width, 0.21) if not coarse else (0.25 * width, 0.72)
 
     def draw(self, axes: Axes, target: int, values: Floats, limit: float) -> None:
         """Draw one map (component); see :class:`igc.report.panels.Painter`."""
@@ -302,16 +303,19 @@ class SurfacePainter:
         axes.axis("off")
         box = axes.get_position()
         figure: Any = axes.figure
-        step = box.width / len(VIEWS)
+        # a row of four, or in small panels outer sides above inner ones
+        square = [(0, 1, 2, 2), (0, 0, 2, 2), (1, 0, 2, 2), (1, 1, 2, 2)]
+        cells = square if self._coarse else [(k, 0, 4, 1) for k in range(4)]
         made = []
-        for k, (side, view) in enumerate(VIEWS):
+        for (side, view), (column, row, columns, rows) in zip(VIEWS, cells, strict=True):
+            width, height = box.width / columns, box.height / rows
             # the views of matplotlib leave a wide margin
-            place = (box.x0 + (k - 0.22) * step, box.y0 - 0.24 * box.height, 1.44 * step, 1.48 * box.height)
+            place = (box.x0 + (column - 0.19) * width, box.y0 + (row - 0.22) * height, 1.38 * width, 1.44 * height)
             panel = figure.add_axes(place, projection="3d", label=f"{side} {view}")
             panel.patch.set_alpha(0)
             made.append(((side, view), panel))
-        for place, letter in ((0.01, "L"), (0.99, "R")):
-            axes.text(place, 0.02, letter, transform=axes.transAxes, ha="center", va="bottom", size=8, color=INK)
+        for x, letter in () if self._coarse else ((0.01, "L"), (0.99, "R")):
+            axes.text(x, 0.02, letter, transform=axes.transAxes, ha="center", va="bottom", size=8, color=INK)
         return made
 
 
