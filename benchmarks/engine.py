@@ -105,22 +105,25 @@ def seconds(run, *arguments):
 
 def workers(study, model):
     """Time one attribution with one and with two worker processes of one thread each."""
+    import dask
     from distributed import Client, LocalCluster
 
+    from igc.steps.execution import WORKER_ENVIRONMENT
+
     samples = igc.open_samples(Path(study) / "samples.zarr")
-    rows = np.flatnonzero(samples["fold"].values == 0)
+    rows = np.flatnonzero(samples["fold"].values == 0)[:4096]
     data = (read_values(samples["inputs"], rows), read_values(samples["responses"], rows))
     module = igc.load_model(Path(study) / "models" / model)
     seconds = {}
     for count in (1, 2):
         with (
+            dask.config.set({"distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT}),
             LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=None) as cluster,
             Client(cluster) as client,
         ):
-            client.run(torch.set_num_threads, 1)
             igc.attribute(module, data, points=0.25, client=client, progress=False, permutations=0)
             started = time.perf_counter()
-            igc.attribute(module, data, points=3, client=client, progress=False, permutations=0)
+            igc.attribute(module, data, points=8, client=client, progress=False, permutations=0)
             seconds[count] = time.perf_counter() - started
     print(f"1 worker {seconds[1]:.1f} s, 2 workers {seconds[2]:.1f} s: {seconds[1] / seconds[2]:.2f} times as fast")
 
