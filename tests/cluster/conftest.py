@@ -63,10 +63,14 @@ class Watched:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.seen: dict[str, Job] = {}
+        self._before: set[str] = set()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch)
 
     def __enter__(self) -> Watched:
+        self.ask()
+        self._before = set(self.seen)  # of runs before, which SLURM remembers for some minutes
+        self.seen.clear()
         self._thread.start()
         return self
 
@@ -84,7 +88,7 @@ class Watched:
         text = subprocess.run(["scontrol", "-o", "show", "job"], capture_output=True, text=True, check=False).stdout
         for line in text.splitlines():
             job = dict(re.findall(r"(\w+)=(\S*)", line))
-            if job.get("WorkDir") == str(self.folder):
+            if job.get("WorkDir") == str(self.folder) and job["JobId"] not in self._before:
                 self.seen[job["JobId"]] = job
 
     def jobs(self, words: str) -> list[Job]:
