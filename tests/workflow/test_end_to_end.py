@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from tests.workflow.conftest import copy_checkout
+from tests.workflow.offline import block_network
 from tests.workflow.snakes import snakemake
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -13,8 +14,9 @@ pytestmark = [pytest.mark.workflow, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder in which the tiny study has run with the real package."""
+    """Return a folder in which the tiny study has run with the real package, on a machine without a network."""
     folder = copy_checkout(tmp_path_factory.mktemp("run"))
+    block_network(folder)  # the rules put the checkout first on the path of their jobs
     snakemake("--cores", "2", folder=folder)
     return folder
 
@@ -46,6 +48,11 @@ def test_each_roi_set_sums_to_the_score_of_the_model(run: Path, model: str, meth
     )
     assert set(sums.index) == {"truth", "quadrants"}
     np.testing.assert_allclose(sums, score, atol=1e-5)
+
+
+def test_no_rule_but_fetch_needs_a_network(run: Path) -> None:
+    assert (run / "attempts.txt").read_text() == ""
+    assert (run / "results" / "explorer.html").is_file()
 
 
 def test_a_second_run_does_nothing_and_the_report_opens_alone(run: Path) -> None:
