@@ -34,7 +34,8 @@ def _flips(n_subjects: int, seed: int) -> Array:
     """Return signs (flip, subject): all of them but the identity, or draws where they are too many."""
     if n_subjects <= _ENUMERATED:
         return np.array(list(itertools.product([1.0, -1.0], repeat=n_subjects)))[1:]
-    return 1.0 - 2.0 * generator(seed, "sign flip").integers(0, 2, (_DRAWN, n_subjects))
+    drawn = generator(seed, "sign flip").integers(0, 2, (_DRAWN, n_subjects))
+    return np.asarray(1.0 - 2.0 * drawn, dtype=np.float64)
 
 
 def sign_flip(values: npt.ArrayLike, seed: int = 0) -> PermutationTest:
