@@ -39,7 +39,11 @@ SeedOption = Annotated[
 SamplesOption = Annotated[Path, typer.Option(help="The samples store (samples.zarr, or the zarr.json in it).")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:<number>.")]
 ProgressOption = Annotated[
-    bool | None, typer.Option("--progress/--no-progress", help="Show progress: bars on a terminal, else a line every half a minute; default: yes.")
+    bool | None,
+    typer.Option(
+        "--progress/--no-progress",
+        help="Show progress: bars on a terminal, else a line every half a minute; default: yes.",
+    ),
 ]
 WorkersOption = Annotated[
     int | None, typer.Option(min=1, help="Worker processes; default: more than this one where they help.")

@@ -66,9 +66,18 @@ class Tapped(nn.Module):
         return self.layers(inputs) + first.mean(dim=(1, 2, 3))[:, None]
 
 
+class Curious(Tapped):
+    """Reads what a normalisation keeps, which it no longer has once the layer before it took it over."""
+
+    def forward(self, inputs):
+        return self.layers(inputs) * self.layers[1].running_var.mean()
+
+
 def test_models_that_use_their_layers_in_another_way_are_left_alone():
     tapped = Outputs(Tapped().eval())
     assert prepare(tapped, (POINTS,)) is tapped
+    curious = Outputs(Curious().eval())
+    assert prepare(curious, (POINTS,)) is curious
     watched = network(nn.Mish())
     seen = []
     for layer in watched:
