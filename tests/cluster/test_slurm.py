@@ -118,17 +118,18 @@ def test_a_cancelled_map_goes_on_from_its_states_and_a_second_run_is_refused(run
     arguments += ["--config", "gpu_request=count", *THREADS]
     with Watched(run.site.folder) as watched:
         process = run.site.start(*arguments, log="first.log", IGC_TEST_SLOW="slow.zarr")
-        until(lambda: len(list(states.rglob("units-*.safetensors"))) >= 4)
+        until(lambda: watched.jobs("rule_attribute_wildcards_small_network_0_slow") != [])
         refused = run.site.start(*arguments, log="second.log")
-        status, said = run.site.ended(refused, "second.log")
-        assert status != 0
-        assert said.count("LockException") == 1, said
+        until(lambda: len(list(states.rglob("units-*.safetensors"))) >= 4)
         (cancelled,) = watched.jobs("rule_attribute_wildcards_small_network_0_slow")
         subprocess.run(["scancel", cancelled["JobId"]], check=True)
         until(lambda: watched.seen[cancelled["JobId"]]["JobState"] == "CANCELLED")
         kept = {file: file.stat() for file in states.rglob("units-*.safetensors")}
         until(lambda: len(list(states.rglob("units-*.safetensors"))) > len(kept))
         present = {file: file.stat() for file in kept}
+        status, said = run.site.ended(refused, "second.log")
+        assert status != 0
+        assert said.count("LockException") == 1, said
         status, said = run.site.ended(process, "first.log")
     assert status == 0, said[-3000:]
     # what the first job had finished was not computed again
