@@ -22,7 +22,7 @@ LEAST_SCORE = 0.1
 """Least score of a target whose field is drawn: a model that predicts nothing has maps of noise."""
 _MOST_CIRCLES = 60
 _PANEL, _LEFT, _GAP, _TOP, _BOTTOM = 2.75, 0.7, 0.85, 1.05, 0.62
-_SEQUENTIAL = "viridis"
+_SEQUENTIAL = "viridis_r"
 
 
 def _unit(table: pd.DataFrame) -> tuple[float, str]:
@@ -64,7 +64,7 @@ def _circles(axes: Axes, table: pd.DataFrame, shape: tuple[int, int], scale: flo
     circles.set(facecolor="none", edgecolor=colours, linewidth=0.8)
     axes.add_collection(circles)
     which = f"The {_MOST_CIRCLES} best fitted fields" if len(table) > len(best) else "Fields"
-    axes.set_title(f"{which} (1 SD; bright: R² near 1)")
+    axes.set_title(f"{which} (1 SD; dark: R² near 1)")
 
 
 def _planted(axes: Axes, table: pd.DataFrame, shape: tuple[int, int], scale: float, unit: str) -> None:
