@@ -74,6 +74,12 @@ def _bars(axes: Axes, values: Array, colours: Sequence[str], stars: Sequence[boo
     axes.set_xlim(-0.6, n_bars - 0.1)
 
 
+def _named(rows: pd.DataFrame) -> list[str]:
+    """Return the names of regions, with the number of subjects where some lack one."""
+    most = rows["subjects"].max()
+    return [one if n == most else f"{one} (n={n})" for one, n in zip(rows["roi"], rows["subjects"], strict=True)]
+
+
 def _panel(
     axes: Axes, subjects: pd.DataFrame, table: pd.DataFrame, chosen: tuple[str, str], colours: Mapping[str, str]
 ) -> None:
@@ -89,11 +95,8 @@ def _panel(
         REST_COLOR if one == REST else colours.get(one, PALETTE[k % len(PALETTE)]) for k, one in enumerate(regions)
     ]
     _bars(axes, values, tints, (rows["p_fwe"] < 0.05).tolist())
-    counts = rows["subjects"].tolist()
-    most = max(counts)
-    names = [one if n == most else f"{one} (n={n})" for one, n in zip(regions, counts, strict=True)]
     places = [*range(len(regions)), len(regions) + 0.4]
-    labels = [fit_text(one, _NAMES, 8.1) for one in [*names, "sum"]]
+    labels = [fit_text(one, _NAMES, 8.1) for one in [*_named(rows), "sum"]]
     axes.set_xticks(places, labels, rotation=40, ha="right", rotation_mode="anchor")
 
 
@@ -138,15 +141,15 @@ def group_figure(
     sets = list(dict.fromkeys(table["set"]))
     targets, note = _targets(subjects)
     names = list(dict.fromkeys(subjects["subject"]))
-    most = max(len(table[(table["set"] == name) & (table["target"] == targets[0])]) for name in sets)
-    inches = max(2.4, 0.33 * (most + 2))
+    shown = [table[(table["set"] == name) & (table["target"] == targets[0])] for name in sets]
+    inches = max(2.4, 0.33 * (max(map(len, shown)) + 2))
     width = max(6.6, _LEFT + len(targets) * (inches + _GAP) + 0.1)
     # names stand below the bars at 40 degrees
-    room = 0.45 + 0.65 * min(_NAMES, max(text_width(f"{one} (n=10)", 8.1) for one in table["roi"]))
-    height = _TOP + len(sets) * (_TALL + room) + _BOTTOM
+    rooms = [0.45 + 0.65 * min(_NAMES, max(text_width(one, 8.1) for one in _named(rows))) for rows in shown]
+    height = _TOP + len(sets) * _TALL + sum(rooms) + _BOTTOM
     figure = new_figure(width, height)
     for i, name in enumerate(sets):
-        top = _TOP + i * (_TALL + room)
+        top = _TOP + i * _TALL + sum(rooms[:i])
         shared: Axes | None = None
         for j, target in enumerate(targets):
             box = ((_LEFT + j * (inches + _GAP)) / width, 1 - (top + _TALL) / height, inches / width, _TALL / height)
