@@ -30,7 +30,7 @@ from igc.steps.examples import Examples, explain_examples
 from igc.steps.execution import open_execution
 from igc.steps.matching import check_match
 from igc.steps.nulls import BLOCK, NullSettings, plan_null
-from igc.steps.pooling import Pool, make_layout
+from igc.steps.pooling import Pool, make_layout, spread
 from igc.steps.progress import Reporter
 from igc.steps.read_ahead import ReadAhead
 from igc.steps.request import remove_request, write_request
@@ -327,7 +327,7 @@ def attribute_files(
     check_match(model, samples, dataset, digests["samples_digest"], settings.output)
     digests |= check_sampler(settings, samples, digests["samples_digest"])
     dims = tuple(str(dim) for dim in dataset["inputs"].dims[1:])
-    layout = make_layout((dataset["inputs"].shape[1:],), (dims,), sets, None)
+    layout = make_layout((dataset["inputs"].shape[1:],), (dims,), sets, settings.pool)
     key = digest(*digests.values(), settings.model_dump_json(), seed, layout.cells.key, code_digest())
     solved, blocks = [], []
     examples, maps = Examples.of(dataset, settings.examples).fewer(settings.samples), []
@@ -356,7 +356,7 @@ def attribute_files(
     attributes["groups_digest"] = digest(*(block.tolist() for block in blocks))
     names = [str(name) for name in dataset["target"].values]
     result = assemble(results, entry, layout, names, sets, attributes)
-    result = examples.label(result, maps)
+    result = examples.label(spread(result, layout, dataset["inputs"].shape[1:], dims), maps)
     result.attrs["seconds"] = time.perf_counter() - started
     if kept:
         result.attrs["work_seconds"] = sum(

@@ -24,6 +24,7 @@ from distributed import Client, LocalCluster, Nanny, Scheduler, SpecCluster, Wor
 
 from igc.errors import ExecutionError, explain
 from igc.steps.allocation import job_memory, visible_gpus
+from igc.steps.memory import KEPT_BYTES, LARGE_BYTES
 from igc.steps.solving import code_digest
 from igc.streaming import Execution
 
@@ -38,7 +39,13 @@ CLOSE_SECONDS = 5
 CONNECT_SECONDS = 5
 ADDRESS = re.compile(r"(tcp|tls|ucx|ucxx|ws|wss)://\S+:\d+")
 WORKERS_SECONDS = 30
-WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1}
+WORKER_ENVIRONMENT = {
+    "OMP_NUM_THREADS": 1,
+    "MKL_NUM_THREADS": 1,
+    "OPENBLAS_NUM_THREADS": 1,
+    "MALLOC_TRIM_THRESHOLD_": KEPT_BYTES,
+    "MALLOC_MMAP_THRESHOLD_": LARGE_BYTES,
+}
 """In place of Dask's own, whose MALLOC_TRIM_THRESHOLD_ gives every large array back at once: a third more CPU time."""
 PROCESS_BYTES = 1 << 30
 """Memory of this machine a worker process."""

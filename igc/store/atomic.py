@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from igc.errors import StoreError, explain
 from igc.store.outputs import refuse_foreign
 
-__all__ = ["replacing", "write_parquet", "write_table", "write_text"]
+__all__ = ["remove_abandoned", "replacing", "write_parquet", "write_table", "write_text"]
 
 _REMEDIES = {
     errno.ENOSPC: "free some disk space and run again",
@@ -72,6 +72,21 @@ def _remove_abandoned(target: Path) -> None:
             process = path.name[len(before) : -len(after)]
             if path.name == f"{before}{process}{after}" and process.isdigit() and not _is_running(process):
                 _remove(path)
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove what processes of this machine that were killed left half-written in a folder, for whatever target.
+
+    Parameters
+    ----------
+    folder : Path
+        One that belongs to this package alone.
+    """
+    form = re.compile(rf"\..+\.{re.escape(platform.node())}-(\d+)\.({'|'.join(_KINDS)})(\.[^.]*)?")
+    for path in folder.iterdir():
+        found = form.fullmatch(path.name)
+        if found and not _is_running(found[1]):
+            _remove(path)
 
 
 def _system_number(error: OSError | SafetensorError) -> int:

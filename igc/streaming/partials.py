@@ -16,7 +16,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from igc.store.atomic import replacing, write_text
+from igc.store.atomic import remove_abandoned, replacing, write_text
 
 __all__ = ["Partials"]
 
@@ -177,6 +177,8 @@ class Partials:
         for folder in {own, *siblings}:
             for file in (*folder.glob("*.safetensors"), folder / OWNER, folder / TASKS):
                 file.unlink(missing_ok=True)
+            if folder.is_dir():
+                remove_abandoned(folder)
             _remove_empty(folder)
         _remove_empty(self.folder)
 
