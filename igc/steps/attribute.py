@@ -30,7 +30,7 @@ from igc.steps.examples import Examples, explain_examples
 from igc.steps.execution import open_execution
 from igc.steps.matching import check_match
 from igc.steps.nulls import BLOCK, NullSettings, plan_null
-from igc.steps.pooling import Pool, make_layout, spread
+from igc.steps.pooling import Layout, Pool, make_layout, spread
 from igc.steps.progress import Reporter
 from igc.steps.read_ahead import ReadAhead
 from igc.steps.request import remove_request, write_request
@@ -178,18 +178,13 @@ def attribute(
         n_targets = check_targets(problem)
         key = "" if checkpoint is None else _array_key(model, source, problem, method, chosen_options, embedding)
         run = Run(execution, partial(_partials, checkpoint, key), reporter)
-        null, n, order = null.in_order(source.order), source.n_samples, source.order
-        request = plan_null(null, sets, n_targets, n, labels, order)
+        request = plan_null(null.in_order(source.order), sets, n_targets, source.n_samples, labels, source.order)
         solved = solve(problem, entry, chosen_options, run, n_targets, request)
     attributes = {"method": method, "output": output, "seed": seed, "baselines": _described(baselines)}
-    attributes["groups_digest"] = _groups_digest(problem, source)
+    attributes["groups_digest"] = digest(problem.groups[np.argsort(source.order)].tolist())
     dataset = assemble([FoldResult(*solved)] if solved else [], entry, layout, names, sets, attributes)
     dataset.attrs["seconds"] = time.perf_counter() - started
     return dataset
-
-
-def _groups_digest(problem: Problem, source: ArraySource) -> str:
-    return digest(problem.groups[np.argsort(source.order)].tolist())
 
 
 def _labels(
@@ -332,41 +327,41 @@ def attribute_files(
     solved, blocks = [], []
     examples, maps = Examples.of(dataset, settings.examples).fewer(settings.samples), []
     kept: list[Partials] = []
-    title = f"{model.name} {entry.name}"
     with (
-        Reporter(progress, title) as reporter,
+        Reporter(progress, f"{model.name} {entry.name}") as reporter,
         open_execution(scheduler or workers, chosen, reporter.say) as execution,
     ):
         for fold in range(int(description["folds"])):
             states = partial(_kept_partials, checkpoint, others, kept, key, fold, str(output.resolve()))
             source = store_source(samples, fold, settings.samples)
-            problem = _stored_problem(source, dataset, model, fold, settings, seed, chosen)
-            problem = replace(problem, pooling=layout.cells)
+            problem = _stored_problem(source, dataset, model, fold, settings, seed, chosen, layout)
             run = Run(execution, states, reporter, share)
             here = with_sampler(settings, samples, fold)
             solved.append(_solve_fold(problem, dataset, source.rows, here, sets, run))
             blocks.append(problem.groups)
             scores = None if solved[-1] is None else solved[-1][0]
             maps.append(None if scores is None else explain_examples(examples, problem, scores, here, sets, fold))
-    results = [FoldResult(*parts) for parts in solved if parts is not None]
     if share is not None and checkpoint is not None:
         write_request(checkpoint, samples, model, settings, rois, seed)
         return
     attributes = {**digests, **_provenance(dataset, model, description, settings, seed)}
     attributes["groups_digest"] = digest(*(block.tolist() for block in blocks))
-    names = [str(name) for name in dataset["target"].values]
-    result = assemble(results, entry, layout, names, sets, attributes)
+    folds = [FoldResult(*parts) for parts in solved if parts is not None]
+    result = assemble(folds, entry, layout, dataset["target"].values.astype(str).tolist(), sets, attributes)
     result = examples.label(spread(result, layout, dataset["inputs"].shape[1:], dims), maps)
     result.attrs["seconds"] = time.perf_counter() - started
-    if kept:
-        result.attrs["work_seconds"] = sum(
-            states.seconds() for states in {states.key: states for states in kept}.values()
-        )
-    save_result(result, output)
-    for partial_states in kept:
-        partial_states.clear()
+    _save(result, output, kept)
     if checkpoint is not None and not others:
         remove_request(checkpoint)
+
+
+def _save(result: xr.Dataset, output: Path, kept: Sequence[Partials]) -> None:
+    """Write a result, and remove the states that it was made of."""
+    if kept:
+        result.attrs["work_seconds"] = sum(states.seconds() for states in {one.key: one for one in kept}.values())
+    save_result(result, output)
+    for states in kept:
+        states.clear()
 
 
 def _provenance(
@@ -422,6 +417,7 @@ def _stored_problem(
     settings: MethodSettings,
     seed: int,
     device: torch.device,
+    layout: Layout,
 ) -> Problem:
     stored = StoredModel(str(model), fold, str(device))
     groups = group_blocks(dataset["group"].values[source.rows], source.n_samples)
@@ -429,7 +425,7 @@ def _stored_problem(
     problem = Problem(
         Outputs(stored, settings.output), samples, groups, device, seed=seed, batch_size=settings.batch_size
     )
-    return replace(problem, dtype=input_dtype(stored.module, problem))
+    return replace(problem, dtype=input_dtype(stored.module, problem), pooling=layout.cells)
 
 
 def _file_digest(path: Path) -> str:
