@@ -17,7 +17,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from igc.attribution.gradients import Inputs, Outputs
 
-__all__ = ["prepare"]
+__all__ = ["TOLERANCES", "WithSlope", "prepare", "watched"]
 
 ACTIVATIONS = (nn.Mish, nn.GELU, nn.SiLU, nn.ELU, nn.Softplus)
 """Those whose slope costs much more than one multiplication."""
@@ -49,14 +49,20 @@ class _Kept(torch.autograd.Function):
         return gradient * slope, None
 
 
-class _WithSlope(nn.Module):
-    """A module around :class:`_Kept`."""
+class WithSlope(nn.Module):
+    """An activation that keeps its slope where gradients are wanted.
+
+    Parameters
+    ----------
+    activation : torch.nn.Module
+    """
 
     def __init__(self, activation: nn.Module) -> None:
         super().__init__()
         self.activation = activation
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """Return what the activation does, (batch, ...)."""
         if not (torch.is_grad_enabled() and inputs.requires_grad):
             found: Tensor = self.activation(inputs)
             return found
@@ -97,18 +103,27 @@ def prepare(outputs: Outputs, inputs: Inputs) -> Outputs:
     return prepared if bool(((found - expected).abs() <= allowed).all()) else outputs
 
 
-def _watched(module: nn.Module) -> bool:
-    """Say whether somebody looks at what goes through a module, or computes its weights."""
+def watched(module: nn.Module) -> bool:
+    """Say whether somebody looks at what goes through a module, or computes its weights.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+
+    Returns
+    -------
+    bool
+    """
     hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     return any(getattr(module, name) for name in hooks) or hasattr(module, "parametrizations")
 
 
 def _changed(module: nn.Module) -> nn.Module:
     """Return a module that shares its tensors and has other layers, or the same one if there is nothing to change."""
-    if _watched(module):
+    if watched(module):
         return module
     if type(module) in ACTIVATIONS:
-        return module if getattr(module, "inplace", False) else _WithSlope(module)
+        return module if getattr(module, "inplace", False) else WithSlope(module)
     layers = {name: layer if layer is None else _changed(layer) for name, layer in module._modules.items()}
     if type(module) is nn.Sequential:
         layers = _folded(layers)
@@ -124,7 +139,7 @@ def _folded(layers: dict[str, nn.Module | None]) -> dict[str, nn.Module | None]:
     names, folded = list(layers), dict(layers)
     for name, following in pairwise(names):
         layer, norm = folded[name], folded[following]
-        if layer is None or norm is None or not _fixed(norm) or _watched(layer) or _watched(norm):
+        if layer is None or norm is None or not _fixed(norm) or watched(layer) or watched(norm):
             continue
         if CONVOLUTIONS.get(type(layer)) is type(norm):
             folded[name] = fuse_conv_bn_eval(layer, norm)  # type: ignore[arg-type, type-var]

@@ -10,6 +10,7 @@ most, are looked at once for all draws.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -136,12 +137,15 @@ class PatchSampler(nn.Module):
 
     def context(self, windows: Tensor) -> Tensor:
         """Return what the surroundings say about each member, (patch, member, feature)."""
-        x = windows
-        for layer in self.outer:
-            x = functional.leaky_relu(layer(x), 0.1)
-        k = self.patch
+        second: Any = self.outer[1]
+        x = functional.leaky_relu(self.outer[0](windows), 0.1)
+        k, edge = self.patch, second.kernel_size[0] // 2
         start = k // 2
-        x = functional.avg_pool2d(x[:, :, start : start + 2 * k, start : start + 2 * k], 2)
+        # only the middle is kept, so that only what it needs is handed on, without a border
+        before, after = edge - start, start + edge - k
+        x = functional.pad(x, [before, after, before, after])
+        x = functional.leaky_relu(functional.conv2d(x, second.weight, second.bias), 0.1)
+        x = functional.avg_pool2d(x, 2)
         for layer in self.inner:
             x = functional.leaky_relu(layer(x), 0.1)
         pixels = x.flatten(2).transpose(1, 2)
@@ -164,20 +168,31 @@ class PatchSampler(nn.Module):
 
     def draw(self, windows: Tensor, uniform: Tensor) -> Tensor:
         """Draw levels from uniform numbers, (patch, draw, member) -> (patch, draw, member)."""
-        features = self.context(windows)[:, None]
+        features = self.context(windows)
+        numbers = uniform.to(features.dtype)
         if not self.within:
-            cumulative = torch.softmax(self._logits(features).double(), dim=-1).cumsum(dim=-1)
-            return self._choose(cumulative.expand(*uniform.shape, -1), uniform)
-        features = features.expand(-1, uniform.shape[1], -1, -1).clone()
-        codes = torch.zeros_like(uniform, dtype=torch.int64)
+            return self._choose(self._logits(features).movedim(-1, 0)[:, :, None], numbers)
+        # fills run along the last axis: there are many of them, and but few features and levels
+        said = features.permute(1, 2, 0).repeat_interleave(uniform.shape[1], dim=2)
+        numbers = numbers.flatten(0, 1).T.contiguous()
+        codes = torch.zeros_like(numbers, dtype=torch.int64)
+        drawn = numbers.new_zeros(self.size * LEVEL_FEATURES, numbers.shape[1])
         for i in range(self.size):
-            cumulative = torch.softmax(self._logits(features[:, :, i]).double(), dim=-1).cumsum(dim=-1)
-            codes[..., i] = self._choose(cumulative, uniform[..., i])
-            if i + 1 < self.size:
-                added = torch.tensordot(self.level[codes[..., i]], self.before[i, i + 1 :], dims=([-1], [1]))
-                features[:, :, i + 1 :] += added
-        return codes
+            first = i * LEVEL_FEATURES
+            if i > 0:
+                said[i].addmm_(self.before[:i, i].flatten(0, 1).T, drawn[:first])
+            codes[i] = self._choose(self._columns(said[i]), numbers[i])
+            drawn[first : first + LEVEL_FEATURES] = self.level.T.index_select(1, codes[i])
+        return codes.T.reshape(uniform.shape)
+
+    def _columns(self, features: Tensor) -> Tensor:
+        """Return what :meth:`_logits` does, for features (feature, fill) -> (level, fill)."""
+        hidden = functional.leaky_relu(features, 0.1)
+        changed = torch.addmm(self.hidden.bias[:, None], self.hidden.weight, hidden).add_(hidden)
+        return torch.addmm(self.output.bias[:, None], self.output.weight, functional.leaky_relu(changed, 0.1))
 
     @staticmethod
-    def _choose(cumulative: Tensor, uniform: Tensor) -> Tensor:
-        return (uniform[..., None] > cumulative[..., :-1]).sum(dim=-1)
+    def _choose(logits: Tensor, uniform: Tensor) -> Tensor:
+        """Return where uniform numbers (...) fall in the cumulative distribution of levels, logits (level, ...)."""
+        cumulative = (logits - logits.amax(dim=0)).exp_().cumsum(dim=0)
+        return (uniform * cumulative[-1] > cumulative[:-1]).sum(dim=0)

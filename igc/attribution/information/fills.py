@@ -15,11 +15,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from igc.attribution.gradients import Inputs, Outputs, flatten, unflatten
+from igc.attribution.gradients import Inputs, Outputs, flatten
 from igc.attribution.information.blocks import Blocks
+from igc.attribution.information.filled import Filled, filled_outputs
 from igc.attribution.information.predictive import Categories, Loss, Measure, snap
 from igc.attribution.information.protocol import BlockSampler
-from igc.attribution.prepared import prepare
 from igc.attribution.problem import Rows
 from igc.seeding import generator
 
@@ -33,6 +33,8 @@ MAX_SAMPLES = 256
 MAX_CHUNK = 64
 CHUNK_NUMBERS = 1 << 12
 BATCH_NUMBERS = 1 << 23
+DRAWN_TOGETHER = 1 << 13
+"""Fills of several patches that are drawn at once."""
 TINY = 2.0**-54
 
 
@@ -190,12 +192,8 @@ class Fills:
         """
         with torch.no_grad():
             flat = flatten(inputs)
-            outputs = prepare(self.outputs, tuple(x[:1] for x in inputs))
-            # in as large batches as the fills, so that both are rounded alike
-            original = torch.cat([outputs(unflatten(part, inputs)) for part in torch.split(flat, self.batch_size)])
-            batch = _Batch(
-                replace(self, outputs=outputs), inputs, rows, flat, original, responses, self.sampler.prepare(flat)
-            )
+            filled = filled_outputs(self.outputs, inputs, self.blocks.members, self.batch_size)
+            batch = _Batch(self, filled, rows, flat, responses, self.sampler.prepare(flat))
             chunk = self._chunk
             extra = len(rows)
             for number, first in enumerate(range(0, len(self.blocks), chunk)):
@@ -209,12 +207,15 @@ class _Batch:
     """A batch of samples that is being explained."""
 
     fills: Fills
-    inputs: Inputs
+    filled: Filled
     rows: Rows
     flat: Tensor
-    original: Tensor
     responses: Tensor
     held: Any
+
+    @property
+    def original(self) -> Tensor:
+        return self.filled.original
 
     def explain(self, number: int, first: int, stop: int) -> Found:
         stretch = _Stretch(self, number, first, stop)
@@ -307,11 +308,13 @@ class _Stretch:
         self.tally = self.tally + Tally(draws=int(wanted.sum()) * count)
         wanted = wanted & self.active
         uniform = self._uniform(stage, half, wanted, count)
-        parts = [part for b in range(len(self.members)) if (part := self._changed(b, wanted[:, b], uniform, count))]
+        parts = [self._changed(pairs, uniform) for pairs in self._together(wanted, count)]
         if not parts:
             return
         rows, blocks, draws, fills = (torch.cat(column) for column in zip(*parts, strict=True))
-        raw = self._predict(rows, blocks, fills)
+        if not len(rows):
+            return
+        raw = self.batch.filled.predict(rows, self.members, blocks, fills)
         original = self.batch.original[rows]
         found = self.batch.fills.measure.predictive.statistics(snap(raw, original), original)
         which = draws // REPLICATES if stage == 0 else torch.full_like(draws, half)
@@ -329,35 +332,28 @@ class _Stretch:
             numbers[i] = random.random(shape)
         return np.asarray(np.maximum(numbers, TINY))
 
-    def _changed(
-        self, b: int, wanted: Tensor, uniform: npt.NDArray[np.float64], count: int
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:
-        """Draw the fills of a block; return those that differ from the original: row, block, draw, values."""
-        batch, block = self.batch, self.members[b]
-        rows = torch.nonzero(wanted)[:, 0]
-        if not len(rows):
-            return None
-        sampler = batch.fills.sampler
-        numbers = uniform[rows.cpu().numpy(), b][..., : sampler.width(len(block))]
-        values = sampler.fill(batch.held, rows, block, torch.as_tensor(numbers, device=batch.flat.device))
-        own = batch.flat[rows][:, torch.as_tensor(block, device=rows.device)]
+    def _together(self, wanted: Tensor, count: int) -> Iterator[Tensor]:
+        """Cut the wanted pairs into what is drawn at once, (pair, 2) of block and row in increasing order."""
+        pairs = torch.nonzero(wanted.T)
+        if self.batch.fills.sampler.patch is not None:
+            return iter(torch.split(pairs, max(1, DRAWN_TOGETHER // count)) if len(pairs) else ())
+        return iter(torch.split(pairs, [n for n in wanted.sum(dim=0).tolist() if n]))
+
+    def _changed(self, pairs: Tensor, uniform: npt.NDArray[np.float64]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Draw fills for pairs; return those that differ from the original: row, block, draw, values."""
+        batch, sampler = self.batch, self.batch.fills.sampler
+        blocks, rows = pairs.T
+        some = [self.members[b] for b in blocks.tolist()]
+        members = np.stack(some) if sampler.patch is not None else some[0]
+        numbers = uniform[rows.cpu().numpy(), blocks.cpu().numpy()][..., : sampler.width(members.shape[-1])]
+        values = sampler.fill(batch.held, rows, members, torch.as_tensor(numbers, device=batch.flat.device))
+        places = torch.as_tensor(members, device=rows.device).expand(len(rows), -1)
+        own = batch.flat.index_select(0, rows).gather(1, places)
         which, draws = torch.nonzero((values != own[:, None]).any(dim=2), as_tuple=True)
         longest = max(len(block) for block in self.members)
         kept = values[which, draws]
-        padded = torch.cat([kept, kept[:, -1:].expand(-1, longest - len(block))], dim=1)
-        return rows[which], torch.full_like(which, b), draws, padded
-
-    def _predict(self, rows: Tensor, blocks: Tensor, fills: Tensor) -> Tensor:
-        """Return the outputs for filled inputs, (fill, output)."""
-        batch, longest = self.batch, fills.shape[1]
-        table = np.stack([np.pad(block, (0, longest - len(block)), mode="edge") for block in self.members])
-        members = torch.as_tensor(table, device=fills.device)
-        raw = []
-        for first in range(0, len(rows), batch.fills.batch_size):
-            some = slice(first, first + batch.fills.batch_size)
-            points = batch.flat[rows[some]].scatter_(1, members[blocks[some]], fills[some])
-            raw.append(batch.fills.outputs(unflatten(points, batch.inputs)))
-        return torch.cat(raw)
+        padded = torch.cat([kept, kept[:, -1:].expand(-1, longest - kept.shape[1])], dim=1)
+        return rows[which], blocks[which], draws, padded
 
 
 def max_doublings(max_draws: int) -> int:

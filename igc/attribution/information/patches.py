@@ -73,20 +73,19 @@ class PatchFiller:
         return inputs, self.network.surround(images)
 
     def _windows(self, padded: Tensor, block: Index) -> Tensor:
-        first = int(block[0]) % (self.shape[-2] * self._columns)
-        place = torch.full((len(padded),), first, device=padded.device)
+        first = torch.as_tensor(block[..., 0] % (self.shape[-2] * self._columns), device=padded.device)
+        place = first.expand(len(padded))
         return self.network.window(padded, place // self._columns, place % self._columns)
 
     def fill(self, held: tuple[Tensor, Tensor], rows: Tensor, block: Index, uniform: Tensor) -> Tensor:
-        """Draw fills, (row, draw, member)."""
+        """Draw fills, (row, draw, member); each row may have a block of its own."""
         inputs, padded = held
         with torch.no_grad():
-            codes = self.network.draw(self._windows(padded[rows], block), uniform)
+            codes = self.network.draw(self._windows(padded.index_select(0, rows), block), uniform)
             values = self.network.grey(codes).to(inputs.dtype)
         constant = self.constant[torch.as_tensor(block, device=inputs.device)]
-        fixed = ~constant.isnan()
-        values[..., fixed] = constant[fixed].to(inputs.dtype)
-        return values
+        constant = constant.expand(len(rows), -1)[:, None].to(inputs.dtype)
+        return torch.where(constant.isnan(), values, constant)
 
     def log_likelihood(self, held: tuple[Tensor, Tensor], block: Index) -> tuple[Tensor, Tensor]:
         """Return the log-probabilities of the levels given the surroundings, and by themselves, (row,) each."""

@@ -61,8 +61,8 @@ class BlockSampler(Protocol):
             From :meth:`prepare`.
         rows : torch.Tensor of int (row,)
             Which inputs of the batch.
-        block : array of int (member,)
-            Components to fill.
+        block : array of int (member,), or (row, member) where :attr:`patch` is set
+            Components to fill; patches, which are all of one size, may be others in each row.
         uniform : torch.Tensor (row, draw, width)
             Numbers in (0, 1), float64.
 
