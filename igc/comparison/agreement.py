@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import xarray as xr
-from scipy import stats
 
+from igc.stats.ranks import average_ranks
 from igc.store.arrays import read_values
 
 __all__ = ["ALL_TARGETS", "MEASURES", "agreement", "average_agreement", "map_agreement", "profile_agreement"]
@@ -68,7 +68,7 @@ def agreement(a: npt.ArrayLike, b: npt.ArrayLike, top: float = 0.1) -> dict[str,
     scale = np.hypot(norm_x, norm_y) / np.sqrt(2)
     return {
         "pearson": _correlation(x, y),
-        "spearman": _correlation(stats.rankdata(x), stats.rankdata(y)),
+        "spearman": _correlation(average_ranks(x), average_ranks(y)),
         "cosine": float("nan") if none else float(np.clip(x @ y / (norm_x * norm_y), -1, 1)),
         "relative_difference": float(np.linalg.norm(x - y) / scale) if scale > 0 else float("nan"),
         "top_overlap": float("nan") if none else len(top_x & top_y) / max(len(top_x), len(top_y)),

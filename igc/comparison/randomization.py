@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from scipy.ndimage import uniform_filter
-from scipy.stats import rankdata
 from torch import nn
 
 from igc.comparison.judged import Array, image_grid, unit_maps
 from igc.seeding import integer_seed
+from igc.stats.ranks import average_ranks
 
 __all__ = [
     "cascade",
@@ -146,7 +146,7 @@ def pearson(a: Array, b: Array) -> float:
 
 def rank_similarity(a: Array, b: Array) -> float:
     """Return Spearman's correlation of two maps, (unit,); 0 where one of them is constant."""
-    return pearson(rankdata(a), rankdata(b))
+    return pearson(average_ranks(a), average_ranks(b))
 
 
 def seed_similarity(values: Array, errors: Array) -> float:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import friedmanchisquare, rankdata, studentized_range
 
 from igc.comparison.judged import Array, Mask
 from igc.seeding import generator
+from igc.stats.ranks import average_ranks
 
 __all__ = [
     "FEWEST_BLOCKS",
@@ -109,6 +109,8 @@ class Verdict:
 
 def nemenyi_difference(n_methods: int, n_blocks: int, level: float = LEVEL) -> float:
     """Return the critical difference of average ranks 1 ... k of k methods over blocks (Demsar 2006, section 3.2.2)."""
+    from scipy.stats import studentized_range  # slow to import, and pages that only show ranks compute none
+
     quantile = float(studentized_range.ppf(1 - level, n_methods, np.inf)) / np.sqrt(2)
     return float(quantile * np.sqrt(n_methods * (n_methods + 1) / (6 * n_blocks)))
 
@@ -136,7 +138,9 @@ def rank_test(table: pd.DataFrame) -> RankTest | None:
     if best is None:
         return None
     n, k = best.shape
-    ranks = rankdata(best.to_numpy(), axis=1)
+    ranks = average_ranks(best.to_numpy())
+    from scipy.stats import friedmanchisquare
+
     # tables of ties have no statistic: nothing differs
     p = float(friedmanchisquare(*ranks.T).pvalue) if np.ptp(ranks) > 0 else 1.0
     return RankTest(tuple(map(str, best.columns)), n, p, ranks.mean(axis=0), nemenyi_difference(k, n))
@@ -146,7 +150,7 @@ def _group_ranks(values: Array, errors: Array, higher: bool, random: np.random.G
     """Rank values as they are, and as they might have come out, (1 + draw, method)."""
     drawn = values + random.normal(size=(DRAWS, len(values))) * np.nan_to_num(errors)
     every = np.concatenate([values[None], drawn])
-    ranked = rankdata(-every if higher else every, axis=1)
+    ranked = average_ranks(-every if higher else every)
     return np.asarray((ranked - 1) / (len(values) - 1))
 
 

@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import xarray as xr
-from sklearn.metrics import average_precision_score, roc_auc_score
 
 from igc.data.simulated import exact_covariance
 from igc.errors import ShapeError, explain
@@ -99,6 +98,9 @@ def recovery(values: npt.ArrayLike, truth: npt.ArrayLike, signed: bool = True) -
     if magnitude.sum() > 0:
         measures["mass_inside"] = float(magnitude[inside].sum() / magnitude.sum())
     if inside.any() and not inside.all():
+        # slow to import, and few studies have a truth
+        from sklearn.metrics import average_precision_score, roc_auc_score
+
         measures["auc"] = float(roc_auc_score(inside, magnitude))
         measures["average_precision"] = float(average_precision_score(inside, magnitude))
         measures["pointing_rank"] = 1.0 + float(np.sum(magnitude[~inside] >= magnitude[inside].max()))

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.stats import rankdata
 
 from igc.comparison.criteria import RANDOM
 from igc.comparison.judged import Array, Judged, Mask, Prepare, Remove, Rows
@@ -15,6 +14,7 @@ from igc.comparison.yardsticks import Table
 from igc.errors import ShapeError, explain
 from igc.seeding import generator
 from igc.stats.correlation import jackknife_error
+from igc.stats.ranks import average_ranks
 
 __all__ = [
     "RegionDeletion",
@@ -216,7 +216,7 @@ def rank_agreement(shares: Array, falls: Array) -> Array:
     """
     if shares.shape[-1] < SMALLEST:
         return np.full(falls.shape[:2], np.nan)
-    a, b = rankdata(shares, axis=-1), rankdata(falls, axis=-1)
+    a, b = average_ranks(shares), average_ranks(falls)
     a, b = a - a.mean(axis=-1, keepdims=True), b - b.mean(axis=-1, keepdims=True)
     size = np.sqrt((a**2).sum(axis=-1) * (b**2).sum(axis=-1))
     found = np.divide((a * b).sum(axis=-1), size, out=np.zeros(falls.shape[:2]), where=size > 0)

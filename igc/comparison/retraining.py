@@ -13,12 +13,10 @@ from typing import TypeAlias
 import numpy as np
 import torch
 import xarray as xr
-from sklearn.linear_model import RidgeCV
 
 from igc.comparison.judged import Array, Mask, Rows, image_grid
 from igc.config import Training
 from igc.models.batches import SampleSource
-from igc.models.training import NetworkPlan, fit_network
 from igc.seeding import generator
 
 __all__ = ["SHARES", "Fit", "Retraining", "dataset_ranking", "linear_fit", "network_fit", "retrained_scores"]
@@ -129,6 +127,7 @@ def linear_fit() -> Fit:
     Fit
         Of one-hot responses it takes the class of the largest output.
     """
+    from sklearn.linear_model import RidgeCV  # slow to import, and most studies retrain nothing
 
     def fit(inputs: Array, responses: Array, groups: Rows, seed: int) -> Callable[[Array], Array]:
         n = len(inputs)
@@ -157,6 +156,7 @@ def network_fit(categories: bool, epochs: int, width: int = 32) -> Fit:
     -------
     Fit
     """
+    from igc.models.training import NetworkPlan, fit_network  # slow to import: Lightning
 
     def fit(inputs: Array, responses: Array, groups: Rows, seed: int) -> Callable[[Array], Array]:
         names = [f"axis_{i}" for i in range(inputs.ndim - 1)]

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
-from scipy import fft
 
 from igc.config import SimulatedData
 from igc.data.planted import CORNERS, masks, planted
@@ -77,6 +76,8 @@ def images(seed: int, numbers: IntArray, size: int) -> FloatArray:
     -------
     array of float32 (image, row, column)
     """
+    from scipy import fft  # only who makes images waits for it
+
     gain = spectrum_gain(size)
     drawn = np.empty((len(numbers), size, size), dtype=np.float32)
     for start in range(0, len(numbers), _CHUNK):

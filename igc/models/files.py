@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from igc.errors import ModelError, explain
 from igc.models.registry import build_architecture
-from igc.store.weights import read_description, read_weights, write_model
+from igc.store.descriptions import read_description
+from igc.store.weights import read_weights, write_model
 
 __all__ = ["describe_model", "load_model", "save_model"]
 

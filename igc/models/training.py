@@ -28,18 +28,19 @@ from igc.data.splits import validation_split
 from igc.errors import ModelError, explain
 from igc.models.architectures import FlatLinear
 from igc.models.batches import Batches, Rows, SampleSource, feature_statistics
+from igc.models.devices import accelerator_of
 from igc.models.encoders import FactorisedReadout
 from igc.models.layers import ReadoutModel, Standardize
 from igc.models.pretrained import start_from
 from igc.models.registry import build_architecture
 from igc.seeding import integer_seed
-from igc.store.weights import read_description, read_weights, write_model
+from igc.store.descriptions import read_description
+from igc.store.weights import read_weights, write_model
 
 __all__ = [
     "EpochCallback",
     "FitResult",
     "NetworkPlan",
-    "accelerator_of",
     "checkpoints",
     "fit_network",
     "make_trainer",
@@ -105,30 +106,6 @@ class FitResult:
 
     module: nn.Module
     history: list[dict[str, float]]
-
-
-def accelerator_of(device: str) -> str:
-    """Return "cpu" or "cuda" for a device setting.
-
-    Parameters
-    ----------
-    device : str
-        "auto", "cpu" or "cuda".
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    ModelError
-        If the device is unknown or not there.
-    """
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cpu" or (device.startswith("cuda") and torch.cuda.is_available()):
-        return device
-    raise ModelError(explain("device", repr(device), "auto, cpu, or cuda with a GPU", "choose another device"))
 
 
 def split_rows(rows: Rows, groups: Rows, share: float, seed: int) -> tuple[Rows, Rows]:

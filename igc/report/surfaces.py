@@ -3,6 +3,8 @@
 Vertices of the larger average surfaces begin with those of the smaller ones, so a map of 163,842 vertices a hemisphere
 is shown by its first 10,242. Volumes are shown on the surface where they are in MNI space. This is for looking only:
 sums are taken over all vertices or voxels.
+
+nilearn is imported where it is used: it is slow to import, and most studies have no surface.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
@@ -20,15 +22,14 @@ import numpy.typing as npt
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
-from nilearn.datasets import load_fsaverage, load_fsaverage_data
-from nilearn.plotting import plot_surf_roi, plot_surf_stat_map
-from nilearn.surface import InMemoryMesh, vol_to_surf
-from scipy.spatial import ConvexHull
 
 from igc.report.style import DIVERGING, INK
 from igc.report.volumes import Geometry
 from igc.store.arrays import read_values
 from igc.store.atomic import replacing
+
+if TYPE_CHECKING:
+    from nilearn.surface import InMemoryMesh
 
 __all__ = [
     "LEVELS",
@@ -97,17 +98,23 @@ def in_mni_space(affine: npt.ArrayLike, shape: tuple[int, ...]) -> bool:
 
 @cache
 def _folded(kind: str, side: str) -> Any:
+    from nilearn.datasets import load_fsaverage
+
     return load_fsaverage("fsaverage5")[kind].parts[side]
 
 
 @cache
 def mesh_of(n_vertices: int, side: str) -> InMemoryMesh:
     """Return the inflated surface of a hemisphere with one of :data:`LEVELS` vertices."""
+    from nilearn.surface import InMemoryMesh
+
     inflated = _folded("inflated", side)
     if n_vertices == LEVELS[-1]:
         return InMemoryMesh(inflated.coordinates, inflated.faces)
     # the smaller meshes divide the same sphere, so their faces are those of its convex hull
     sphere = np.asarray(_folded("sphere", side).coordinates[:n_vertices], dtype=np.float64)
+    from scipy.spatial import ConvexHull
+
     faces = ConvexHull(sphere).simplices.copy()
     corners = sphere[faces]
     inward = np.einsum(
@@ -119,6 +126,8 @@ def mesh_of(n_vertices: int, side: str) -> InMemoryMesh:
 
 @cache
 def _sulci(side: str) -> Floats:
+    from nilearn.datasets import load_fsaverage_data
+
     return np.asarray(load_fsaverage_data(mesh="fsaverage5", data_type="sulcal").data.parts[side], dtype=np.float64)
 
 
@@ -189,6 +198,8 @@ class Surfaces:
 
 def _sampled(image: nib.Nifti1Image, side: str, interpolation: str) -> Floats:
     """Average a volume over the depth of the cortex of a hemisphere; NaN where it has no value."""
+    from nilearn.surface import InMemoryMesh, vol_to_surf
+
     outer, inner = (_folded(kind, side) for kind in ("pial", "white_matter"))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
@@ -251,6 +262,8 @@ class SurfacePainter:
 
     def draw(self, axes: Axes, target: int, values: Floats, limit: float) -> None:
         """Draw one map (component); see :class:`igc.report.panels.Painter`."""
+        from nilearn.plotting import plot_surf_stat_map
+
         del target
         sides = dict(zip(_SIDES, self._surfaces.project(np.asarray(values, dtype=np.float64)), strict=True))
         for (side, view), panel in self._panels(axes):
@@ -274,6 +287,8 @@ class SurfacePainter:
 
     def draw_regions(self, axes: Axes, labels: npt.NDArray[np.int64], colours: Mapping[int, str]) -> None:
         """Draw the regions of an ROI set, labels (component), in their colours; 0 is left as background."""
+        from nilearn.plotting import plot_surf_roi
+
         found = self._surfaces.project(np.asarray(labels, dtype=np.float64), 0.0, nearest=True)
         sides = dict(zip(_SIDES, found, strict=True))
         codes = sorted(colours)

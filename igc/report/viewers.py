@@ -6,7 +6,6 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from nilearn.plotting import view_img
 
 from igc.report.selection import Results, choose_targets, method_label, model_labels
 from igc.report.style import DIVERGING, colour_limit
@@ -35,6 +34,8 @@ def viewer_page(values: npt.NDArray[np.float64], geometry: Geometry, limit: floa
     str
         HTML, whole.
     """
+    from nilearn.plotting import view_img  # slow to import, and most studies have no volume
+
     volume, affine = geometry.canonical(geometry.embed(np.nan_to_num(values)))
     background, _ = geometry.canonical(geometry.background)
     view = view_img(

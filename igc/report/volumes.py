@@ -16,7 +16,6 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.patheffects import withStroke
 from nibabel.affines import voxel_sizes
-from nilearn.plotting import plot_stat_map
 
 from igc.report.images import label_edges, paint_labels
 from igc.report.style import DIVERGING, INK
@@ -278,6 +277,8 @@ class MosaicPainter(SlicePainter):
 
     def draw(self, axes: Axes, target: int, values: npt.NDArray[np.float64], limit: float) -> None:
         """Draw one map (voxel); see :class:`igc.report.panels.Painter`."""
+        from nilearn.plotting import plot_stat_map  # slow to import, and most studies have no volume
+
         del target
         volume, affine = self._geometry.canonical(self._geometry.embed(values))
         display = plot_stat_map(

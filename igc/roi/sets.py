@@ -6,6 +6,7 @@ add up to the sum over the whole map. Several sets may overlap each other; regio
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from matplotlib.colors import to_hex
 
 from igc.errors import DataError, ShapeError, explain
 from igc.store.arrays import create_store, open_store, read_values
@@ -35,6 +35,8 @@ __all__ = [
     "region_table",
     "save_rois",
 ]
+
+HEX = re.compile("#[0-9a-f]{6}")
 
 REST = "rest"
 """Name of the region with label 0: everything that belongs to no other region of a set."""
@@ -111,13 +113,22 @@ def _checked_name(where: str, name: object, forbidden: Iterable[str]) -> str:
     return str(name)
 
 
+def _shade(color: str) -> str:
+    """Return a colour as #rrggbb."""
+    if HEX.fullmatch(color):
+        return color
+    from matplotlib.colors import to_hex  # slow to import, and stored sets name no colour otherwise
+
+    return str(to_hex(color))
+
+
 def _region(where: str, position: int, entry: object, taken: set[str]) -> Region:
     """Return a region from its entry: a name, a :class:`Region`, or a mapping with name and color."""
     values = {"name": entry.name, "color": entry.color} if isinstance(entry, Region) else entry
     name: object = values.get("name") if isinstance(values, Mapping) else values
     color = values.get("color") if isinstance(values, Mapping) else None
     try:
-        shade = to_hex(color) if color else PALETTE[position % len(PALETTE)]
+        shade = _shade(color) if color else PALETTE[position % len(PALETTE)]
     except ValueError as error:
         message = explain(where, f"the colour {color!r}", "a name or #rrggbb", "correct it, or leave it out")
         raise DataError(message) from error

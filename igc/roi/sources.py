@@ -14,7 +14,6 @@ from nibabel.filebasedimages import ImageFileError
 
 from igc.config import AtlasRois, HemisphereRois, MaskRois, QuadrantRois, RingRois, RoiSource, TruthRois, WardRois
 from igc.errors import DataError, MissingFileError, ShapeError, explain
-from igc.roi.parcellation import ward_labels
 from igc.roi.sets import RoiSet, from_labels, from_masks
 from igc.store.arrays import read_values
 
@@ -138,6 +137,8 @@ def ward(name: str, source: WardRois, samples: xr.Dataset, seed: int) -> RoiSet:
     See :func:`igc.roi.parcellation.ward_labels`. Parcels are numbered from front to back, then left to right in
     volumes, and from top to bottom, then left to right in images.
     """
+    from igc.roi.parcellation import ward_labels  # slow to import: clustering
+
     if "voxel_index" in samples:
         index, affine = _geometry(name, samples)
         x, y, z = np.round(_world(index, affine), 3).T

@@ -49,10 +49,10 @@ from igc.steps.solving import (
 from igc.steps.sources import ArraySource, StoreSource, array_source, labels_of, store_source
 from igc.steps.spaces import input_dims, refuse_tokens, spread_labels, with_features
 from igc.store.arrays import store_digest
+from igc.store.descriptions import read_description
 from igc.store.outputs import check_store
 from igc.store.results import save_result
 from igc.store.samples import open_samples
-from igc.store.weights import read_description
 from igc.streaming import Partials
 
 __all__ = ["attribute", "attribute_files"]

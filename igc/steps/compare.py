@@ -24,10 +24,10 @@ from igc.comparison.target_regions import regions_of_targets, target_region_tabl
 from igc.errors import ConfigError, DataError, MissingFileError, ShapeError, explain
 from igc.store.arrays import read_values, store_path
 from igc.store.atomic import write_parquet, write_table
+from igc.store.descriptions import read_description
 from igc.store.outputs import check_folder
 from igc.store.results import open_result
 from igc.store.samples import open_samples
-from igc.store.weights import read_description
 
 __all__ = ["compare"]
 

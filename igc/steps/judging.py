@@ -20,9 +20,9 @@ from igc.steps.examples import Examples
 from igc.steps.matching import check_match
 from igc.steps.solving import StoredModel, choose_device
 from igc.store.arrays import read_values, store_digest, store_path
+from igc.store.descriptions import read_description
 from igc.store.results import open_result
 from igc.store.samples import open_samples
-from igc.store.weights import read_description
 
 __all__ = ["JudgedModel", "JudgedStudy", "open_study", "planted_parts"]
 

@@ -24,8 +24,7 @@ from igc.attribution.information.samplers import BANK, fit_plain
 from igc.config import SamplerSettings
 from igc.errors import DataError, explain
 from igc.models.batches import SampleSource
-from igc.models.patch_training import PatchPlan, fit_patch_sampler
-from igc.models.training import accelerator_of
+from igc.models.devices import accelerator_of
 from igc.report.samplers import sampler_figure
 from igc.report.style import save_figure
 from igc.steps.progress import Reporter
@@ -95,6 +94,8 @@ def _fit(
         resampled = settings.kind in ("marginal", "neighbours")
         rows = study.training_rows(fold, settings.train_samples or (BANK if resampled else None))
         return fit_plain(settings.kind, study.flat(rows), settings.neighbours, groups=study.groups[rows]), []
+    from igc.models.patch_training import PatchPlan, fit_patch_sampler  # slow to import: Lightning
+
     plan = PatchPlan(
         study.shape,
         settings.patch,

@@ -1,4 +1,7 @@
-"""Train a model of every outer fold, score it on the samples that it has not seen, and write its files."""
+"""Train a model of every outer fold, score it on the samples that it has not seen, and write its files.
+
+Each kind of model imports what fits it: Lightning and scikit-learn take longer to import than most linear fits.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,13 +20,11 @@ from torch import nn
 from igc.config import AnalyticModel, LinearModel, ModelSettings, NetworkModel
 from igc.errors import DataError, ModelError, explain
 from igc.models.batches import Rows, SampleSource
+from igc.models.devices import accelerator_of
 from igc.models.files import save_model
-from igc.models.linear import alpha_grid, fit_linear, inner_folds
-from igc.models.partition import FoldPartition, partition_fold, partition_table
 from igc.models.pretrained import file_digest, start_from
 from igc.models.registry import build_architecture
 from igc.models.scoring import Ceilings, held_out, score_table
-from igc.models.training import NetworkPlan, accelerator_of, fit_network
 from igc.roi.sets import RoiSet, open_rois
 from igc.seeding import integer_seed
 from igc.steps.progress import Reporter
@@ -32,6 +33,9 @@ from igc.store.atomic import write_table
 from igc.store.ceilings import ceiling_of, floor_of, has_ceiling
 from igc.store.outputs import check_folder
 from igc.store.samples import open_samples
+
+if TYPE_CHECKING:
+    from igc.models.partition import FoldPartition
 
 __all__ = ["train"]
 
@@ -122,6 +126,8 @@ class _Bands:
 def _train_network(
     study: _Study, settings: NetworkModel, seed: int, fold: int, device: str, scratch: Path | None, report: Any
 ) -> _Fitted:
+    from igc.models.training import NetworkPlan, fit_network
+
     plan = NetworkPlan(
         settings.architecture,
         settings.arguments,
@@ -187,6 +193,8 @@ def _partition(
     study: _Study, settings: LinearModel, seed: int, fold: int, bands: _Bands, penalties: Any
 ) -> FoldPartition:
     """Score the regions of a banded fit on the samples that it has not seen."""
+    from igc.models.linear import alpha_grid, inner_folds
+    from igc.models.partition import partition_fold
 
     def read(rows: Rows) -> tuple[Any, Any]:
         inputs, responses = study.source.read(rows)
@@ -213,6 +221,8 @@ def _fit_fold(
     if isinstance(settings, AnalyticModel):
         module = build_architecture(_analytic_name(study), study.input_shape, study.n_targets)
         return _Fitted(module.eval().requires_grad_(False), {}, [])
+    from igc.models.linear import fit_linear
+
     rows = study.training_rows(fold)
     inner_seed = integer_seed(seed, "linear", fold)
     codes = None if bands is None else bands.codes
@@ -288,6 +298,8 @@ def train(
     if isinstance(model, NetworkModel):
         write_table(Path(output) / "history.tsv", _history_table(fitted))
     if bands is not None:
+        from igc.models.partition import partition_table
+
         parts = [fold.partition for fold in fitted if fold.partition is not None]
         write_table(Path(output) / "partition.tsv", partition_table(parts, bands.name, bands.regions, names))
     write_table(Path(output) / "scores.tsv", score_table(result, names, study.categories, study.ceilings()))

@@ -14,11 +14,9 @@ from safetensors.torch import load_file, save_file
 
 from igc.errors import MissingFileError, ModelError, explain
 from igc.store.atomic import replacing, write_text
+from igc.store.descriptions import FORMAT, read_description
 
-__all__ = ["FORMAT", "read_description", "read_weights", "write_model"]
-
-FORMAT = 1
-"""Version of the layout of ``model.json``."""
+__all__ = ["read_weights", "write_model"]
 
 
 def write_model(
@@ -48,41 +46,6 @@ def write_model(
 def _digest(file: Path) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def read_description(folder: str | Path, name: str = "model") -> dict[str, Any]:
-    """Read ``model.json``.
-
-    Parameters
-    ----------
-    folder : str or Path
-        Folder of the model, or its ``model.json``.
-    name : str
-        As for :func:`write_model`.
-
-    Returns
-    -------
-    dict
-
-    Raises
-    ------
-    MissingFileError, ModelError
-        If it is missing or of another format.
-    """
-    file = Path(folder) if Path(folder).suffix == ".json" else Path(folder) / f"{name}.json"
-    if not file.is_file():
-        remedy = "train it with `igc train`" if name == "model" else f"fit it with `igc fit-{name}`"
-        raise MissingFileError(explain(file, "no such file", f"a trained {name}", remedy))
-    try:
-        description = json.loads(file.read_text(encoding="utf-8"))
-        version = description["format"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ModelError(
-            explain(file, f"unreadable JSON ({error})", f"a {name} description", "train it again")
-        ) from error
-    if version != FORMAT:
-        raise ModelError(explain(file, f"format {version}", f"format {FORMAT}", "train it again with this version"))
-    return dict(description)
 
 
 def read_weights(folder: str | Path, fold: int, name: str = "model") -> dict[str, torch.Tensor]:

@@ -10,7 +10,8 @@ from igc.config import Training
 from igc.errors import DataError, ModelError
 from igc.models import ARCHITECTURES, register_architecture
 from igc.models.batches import SampleSource
-from igc.models.training import FitResult, NetworkPlan, accelerator_of, fit_network, split_rows
+from igc.models.devices import accelerator_of
+from igc.models.training import FitResult, NetworkPlan, fit_network, split_rows
 from igc.seeding import integer_seed
 from igc.store.samples import open_samples
 from tests.models.stores import classes, regression, write_samples

@@ -100,7 +100,7 @@ def test_a_volume_keeps_front_and_top(axis: int) -> None:
 
 def test_the_background_is_the_folding_of_the_same_hemisphere(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[dict[str, Any]] = []
-    monkeypatch.setattr("igc.report.surfaces.plot_surf_stat_map", lambda **options: asked.append(options))
+    monkeypatch.setattr("nilearn.plotting.plot_surf_stat_map", lambda **options: asked.append(options))
     surfaces = Surfaces.of(surface_samples(LEVELS[-1]))
     assert surfaces is not None
     SurfacePainter(surfaces).draw(new_figure(9, 2).add_axes((0, 0, 1, 1)), 0, np.zeros(2 * LEVELS[-1]), 1.0)

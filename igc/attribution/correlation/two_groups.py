@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from igc.attribution.estimate import MapEstimate
 from igc.attribution.problem import Problem
@@ -111,7 +111,7 @@ def welch_test(n: Array, mean: Array, variance: Array, *, equal_variances: bool 
         t = np.divide(
             difference, np.sqrt(squared), out=np.zeros_like(squared), where=(difference != 0) | ~(squared <= 0)
         )
-    return t, np.asarray(2 * stats.t.sf(np.abs(t), freedom))
+    return t, np.asarray(2 * special.stdtr(freedom, -np.abs(t)))
 
 
 @dataclass(frozen=True)

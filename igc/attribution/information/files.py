@@ -19,7 +19,8 @@ from torch import Tensor
 from igc.attribution.information.protocol import BlockSampler, Index
 from igc.attribution.information.samplers import KINDS, rebuild
 from igc.errors import ModelError, explain
-from igc.store.weights import read_description, read_weights, write_model
+from igc.store.descriptions import read_description
+from igc.store.weights import read_weights, write_model
 
 __all__ = ["StoredSampler", "describe_sampler", "load_sampler", "save_sampler"]
 
