@@ -84,6 +84,16 @@ def test_data_that_are_not_there_yet_have_a_plan_with_totals(tmp_path: Path) -> 
     assert rows["total"][2] == 2 * 2 + 2 * 2
 
 
+def test_a_plan_without_data_counts_hours_and_bytes_of_every_rule_of_the_default_studies(tmp_path: Path) -> None:
+    (tmp_path / "config").symlink_to(ROOT / "config")
+    rows = totals(plan(tmp_path))
+    assert rows.keys() >= {"make_nsd", "preprocess", "fit_sampler", "attribute", "fields", "group", "bids", "explore"}
+    assert all(jobs >= 1 and hours > 0 and size > 0 for jobs, hours, _, size in rows.values())
+    alone = [row for name, row in rows.items() if name != "total"]
+    np.testing.assert_allclose(rows["total"], np.sum(alone, axis=0), atol=0.1)
+    assert {name for name, row in rows.items() if row[2]} == {"train", "fit_sampler", "attribute", "yardsticks", "total"}
+
+
 @pytest.mark.parametrize(
     ("request_", "expected"),
     [

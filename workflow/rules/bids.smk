@@ -18,7 +18,7 @@ rule bids:
     resources:
         mem=growing(2, "GB"),
         runtime=growing(30, "m"),
-        disk="20MB",
+        disk=disk("bids"),
     params:
         code=code_digest("bids"),
     message:

@@ -36,6 +36,7 @@ rule make_nsd:
     resources:
         mem=growing(2, "GB"),
         runtime=growing(30, "m"),
+        disk=made_disk,
     params:
         code=code_digest("make_nsd"),
         recipe=recipe_options,

@@ -23,6 +23,7 @@ rule fields:
     resources:
         mem=growing(4, "GB"),
         runtime=growing(60, "m"),
+        disk=disk("fields"),
     params:
         code=code_digest("fields"),
         settings=field_settings,

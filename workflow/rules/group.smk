@@ -23,6 +23,7 @@ rule group:
     resources:
         mem=growing(2, "GB"),
         runtime=growing(30, "m"),
+        disk="2MB",
     params:
         code=code_digest("group"),
         title=group_title,

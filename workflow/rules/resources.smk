@@ -154,6 +154,12 @@ def disk(step):
         if step == "preprocess":
             return as_megabytes(4 * samples * (components + targets) + SMALL_FILES)
         map_bytes = 8 * components * targets
+        maps = len(attributions(wildcards))
+        if step == "bids":
+            return as_megabytes(maps * (2 * map_bytes + SMALL_FILES // 4) + SMALL_FILES)
+        if step == "fields":
+            number = len(field_attributions(wildcards))
+            return as_megabytes(number * (250 * targets + SMALL_FILES // 2))
         if step == "train":
             settings = STUDIES[wildcards.study]["models"][wildcards.model]
             one = MODEL_BYTES if settings["kind"] == "network" else map_bytes
@@ -165,6 +171,15 @@ def disk(step):
         return as_megabytes(4 * map_bytes + SMALL_FILES // 4)
 
     return resource
+
+
+def made_disk(wildcards):
+    """Return a resource: about how much the dataset has that is made for studies."""
+    recipe = RECIPES[wildcards.made]
+    sessions = sum(recipe["sessions"])
+    images = 750 * sessions * 3 * recipe["image_size"] ** 2
+    responses = sessions * len(recipe["spaces"]) * len(recipe["versions"]) * 3e6
+    return as_megabytes(images + responses + SMALL_FILES)
 
 
 def as_megabytes(number):
