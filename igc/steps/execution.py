@@ -39,6 +39,8 @@ CLOSE_SECONDS = 5
 CONNECT_SECONDS = 5
 ADDRESS = re.compile(r"(tcp|tls|ucx|ucxx|ws|wss)://\S+:\d+")
 WORKERS_SECONDS = 30
+DASHBOARD = "127.0.0.1:0"
+"""Any free port of the loopback."""
 WORKER_ENVIRONMENT = {
     "OMP_NUM_THREADS": 1,
     "MKL_NUM_THREADS": 1,
@@ -142,24 +144,23 @@ def _processes(workers: int, gpus: list[str], tell: Callable[[str], None]) -> It
         Client(cluster) as client,
         _prepared(client),
     ):
-        _tell_dashboard(client, tell)
+        if importlib.util.find_spec("bokeh"):  # without it, which is no dependency, there is a port but no page
+            _tell_dashboard(client, tell)
         yield Execution("cluster", workers, client=client)
 
 
 def _cluster(workers: int, gpus: list[str]) -> Any:
     """Make a cluster that listens on this machine alone; this process keeps a share of the memory for itself."""
-    # the page needs bokeh, which is no dependency
-    dashboard = "127.0.0.1:0" if importlib.util.find_spec("bokeh") else None
     options = {"nthreads": 1, "memory_limit": job_memory() // (workers + 1), "silence_logs": logging.CRITICAL}
     if not gpus:
         return LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
             memory_limit=options["memory_limit"],
-            dashboard_address=dashboard,
+            dashboard_address=DASHBOARD,
             silence_logs=logging.CRITICAL,
         )
-    scheduler = {"host": "127.0.0.1", "dashboard_address": dashboard, "dashboard": dashboard is not None}
+    scheduler = {"host": "127.0.0.1", "dashboard_address": DASHBOARD, "dashboard": True}
     nannies = {
         gpu: {"cls": Nanny, "options": {**options, "host": "127.0.0.1", "env": {"CUDA_VISIBLE_DEVICES": gpu}}}
         for gpu in gpus

@@ -1,6 +1,11 @@
 """What a job was given: its memory, its GPUs, and the workers that are started from them."""
 
+import importlib.util
+import operator
 import os
+import tempfile
+import time
+from urllib.request import urlopen
 
 import pytest
 import torch
@@ -8,6 +13,7 @@ import torch
 from igc.steps import allocation
 from igc.steps.allocation import MEMORY_VARIABLE, job_memory, visible_gpus
 from igc.steps.execution import open_execution
+from igc.steps.progress import Reporter
 
 GIGABYTE = 1 << 30
 
@@ -77,7 +83,7 @@ def test_every_worker_has_a_gpu_of_its_own_and_its_part_of_the_memory(monkeypatc
         assert all(address.startswith("tcp://127.0.0.1:") for address in seen)
         limits = execution.client.run(lambda dask_worker: dask_worker.memory_manager.memory_limit)
         assert set(limits.values()) == {2 * GIGABYTE}
-    assert lines == [] or lines[0].startswith("workers: http://127.0.0.1:")
+    assert len(lines) == bool(importlib.util.find_spec("bokeh"))
 
 
 @pytest.mark.dask
@@ -89,3 +95,29 @@ def test_workers_on_cores_share_the_memory_of_the_job_and_take_one_thread_each(m
         threads = execution.client.run(lambda: (torch.get_num_threads(), os.environ["OMP_NUM_THREADS"]))
         assert set(threads.values()) == {(1, "1")}
         assert sum(execution.client.nthreads().values()) == 2
+
+
+@pytest.mark.dask
+def test_what_does_not_fit_into_the_memory_of_the_job_goes_to_its_temporary_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("SLURM_MEM_PER_NODE", "3072")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    with open_execution(2, torch.device("cpu")) as execution:
+        client = execution.client
+        held = [client.submit(operator.mul, b"x", 100 << 20, pure=False) for _ in range(10)]
+        deadline = time.monotonic() + 30
+        while not any(written := client.run(lambda dask_worker: list(dask_worker.data.disk)).values()):
+            assert time.monotonic() < deadline, written
+            time.sleep(0.1)
+        assert sum(file.stat().st_size for file in tmp_path.rglob("*") if "storage" in file.parts) > 0
+        assert all(len(future.result()) == 100 << 20 for future in held[:3])
+
+
+@pytest.mark.dask
+def test_the_log_of_a_job_links_a_page_of_its_workers_that_answers(capfd):
+    pytest.importorskip("bokeh", reason="the page needs the extra `cluster`")
+    with Reporter(True, "cnn igc") as reporter, open_execution(2, torch.device("cpu"), reporter.say):
+        link = capfd.readouterr().err.strip().partition("cnn igc: workers: ")[2]
+        assert link.startswith("http://127.0.0.1:")
+        with urlopen(link) as answer:
+            assert b"<title>Dask" in answer.read()
