@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -16,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.workflow.snakes import ROOT
@@ -55,6 +57,28 @@ def slurm() -> Iterator[None]:
 
 
 Job = dict[str, str]
+
+
+def node_daemon() -> psutil.Process | None:
+    """Return the daemon of SLURM on this machine, as on a node that runs jobs."""
+    return next((process for process in psutil.process_iter() if process.name() == "slurmd"), None)
+
+
+def lose_node(job: Job) -> None:
+    """Kill the daemon of this node, with all processes of a job and who watches over them; then bring it back."""
+    daemon, mark = node_daemon(), f"slurmstepd: [{job['JobId']}."
+    assert daemon is not None
+    command, node = daemon.cmdline(), job["NodeList"]
+    stepd = [found for found in psutil.process_iter() if " ".join(found.cmdline()).startswith(mark)]
+    assert stepd
+    for process in [daemon, *(child for one in stepd for child in [one, *one.children(recursive=True)])]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    # the controller would find that out by itself, after minutes
+    subprocess.run(["scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=lost"], check=True)
+    until(lambda: not daemon.is_running())
+    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(["scontrol", "update", f"NodeName={node}", "State=RESUME"], check=True)
 
 
 class Watched:

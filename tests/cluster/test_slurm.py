@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+from collections.abc import Callable
 from datetime import datetime
 from itertools import combinations
 from pathlib import Path
@@ -14,7 +16,7 @@ import yaml
 import igc
 from igc.config import MethodSettings
 from igc.steps.attribute import attribute_files
-from tests.cluster.conftest import Job, Site, Watched, until
+from tests.cluster.conftest import Job, Site, Watched, lose_node, node_daemon, until
 
 pytestmark = [pytest.mark.timeout(3600), pytest.mark.usefixtures("slurm")]
 
@@ -110,38 +112,95 @@ def with_method(run: Run, name: str, block: dict[str, object]) -> Path:
     return file
 
 
+SLOW = {"method": "igc", "points": 16, "options": {"side": "outputs"}}
+
+
+class Interrupted:
+    """A map whose saving of states is slow, so that its job can be stopped in its midst."""
+
+    def __init__(self, run: Run, name: str, watched: Watched) -> None:
+        self.run, self.name, self.watched = run, name, watched
+        self.store = f"results/small/attributions/network-seed0/{name}.zarr"
+        self.states = run.site.folder / "resources" / "partials" / self.store.removeprefix("results/")[:-5]
+        self.arguments = [f"{self.store}/zarr.json", "--configfile", with_method(run, name, SLOW)]
+        self.arguments += ["--config", "gpu_request=count", *THREADS]
+        self.process = run.site.start(*self.arguments, log=f"{name}.log", IGC_TEST_SLOW=f"{name}.zarr")
+        self.kept: dict[Path, tuple[int, int]] = {}
+        until(lambda: self.jobs() != [])
+
+    def jobs(self) -> list[Job]:
+        return self.watched.jobs(f"rule_attribute_wildcards_small_network_0_{self.name}")
+
+    def finished(self) -> dict[Path, tuple[int, int]]:
+        """Return which states were kept, and what a file that is written again does not have in common with them."""
+        found = [(file, file.stat()) for file in self.states.rglob("units-*.safetensors")]
+        return {file: (stat.st_ino, stat.st_mtime_ns) for file, stat in found}
+
+    def stop(self, how: Callable[[Job], None]) -> None:
+        """Stop the job when it has some states."""
+        until(lambda: len(self.finished()) >= 4)
+        (job,) = self.jobs()
+        how(job)
+        until(lambda: self.watched.seen[job["JobId"]]["JobState"] != "RUNNING")
+        self.kept = self.finished()
+
+    def goes_on(self) -> None:
+        """Wait for further states, and see that those which were there are not computed again."""
+        until(lambda: len(self.finished()) > len(self.kept))
+        assert self.kept.items() <= self.finished().items()
+
+    def ends_well(self) -> None:
+        status, said = self.run.site.ended(self.process, f"{self.name}.log")
+        assert status == 0, said[-3000:]
+
+    def has_the_bits_of_one_process(self) -> None:
+        same_bits(self.run.site.folder / self.store, self.run, **SLOW)  # type: ignore[arg-type]
+
+
+def cancel(job: Job) -> None:
+    subprocess.run(["scancel", job["JobId"]], check=True)
+
+
+def preempt(job: Job) -> None:
+    """Do what SLURM does for a job of more right, where PreemptMode is REQUEUE."""
+    subprocess.run(["scontrol", "requeue", job["JobId"]], check=True)
+
+
 def test_a_cancelled_map_goes_on_from_its_states_and_a_second_run_is_refused(run: Run) -> None:
-    settings = {"method": "igc", "points": 16, "options": {"side": "outputs"}}
-    store = "results/small/attributions/network-seed0/slow.zarr"
-    states = run.site.folder / "resources" / "partials" / "small" / "attributions" / "network-seed0" / "slow"
-    arguments = [f"{store}/zarr.json", "--configfile", with_method(run, "slow", settings)]
-    arguments += ["--config", "gpu_request=count", *THREADS]
     with Watched(run.site.folder) as watched:
-        process = run.site.start(*arguments, log="first.log", IGC_TEST_SLOW="slow.zarr")
-        until(lambda: watched.jobs("rule_attribute_wildcards_small_network_0_slow") != [])
-        refused = run.site.start(*arguments, log="second.log")
-        until(lambda: len(list(states.rglob("units-*.safetensors"))) >= 4)
-        (cancelled,) = watched.jobs("rule_attribute_wildcards_small_network_0_slow")
-        subprocess.run(["scancel", cancelled["JobId"]], check=True)
-        until(lambda: watched.seen[cancelled["JobId"]]["JobState"] == "CANCELLED")
-        kept = {file: file.stat() for file in states.rglob("units-*.safetensors")}
-        until(lambda: len(list(states.rglob("units-*.safetensors"))) > len(kept))
-        present = {file: file.stat() for file in kept}
+        slow = Interrupted(run, "slow", watched)
+        refused = run.site.start(*slow.arguments, log="second.log")
+        slow.stop(cancel)
+        slow.goes_on()
         status, said = run.site.ended(refused, "second.log")
         assert status != 0
         assert said.count("LockException") == 1, said
-        status, said = run.site.ended(process, "first.log")
-    assert status == 0, said[-3000:]
-    # what the first job had finished was not computed again
-    assert {file: (stat.st_ino, stat.st_mtime_ns) for file, stat in kept.items()} == {
-        file: (stat.st_ino, stat.st_mtime_ns) for file, stat in present.items()
-    }
-    first, second = watched.jobs("rule_attribute_wildcards_small_network_0_slow")
+        slow.ends_well()
+    first, second = slow.jobs()
     assert (first["JobState"], second["JobState"]) == ("CANCELLED", "COMPLETED")
     assert asks_for_gpu(first)
     assert asks_for_gpu(second)
     assert int(second["MinMemoryNode"].rstrip("M")) == 2 * int(first["MinMemoryNode"].rstrip("M"))
-    same_bits(run.site.folder / store, run, "igc", points=16, options={"side": "outputs"})
+    slow.has_the_bits_of_one_process()
+
+
+@pytest.mark.parametrize("how", [preempt, lose_node])
+def test_a_map_whose_node_is_taken_or_lost_is_started_again_by_slurm_and_goes_on(
+    run: Run, how: Callable[[Job], None]
+) -> None:
+    if how is lose_node and (os.geteuid() != 0 or not node_daemon()):
+        pytest.skip("only root can stop the daemon of a node, and only on that node")
+    with Watched(run.site.folder) as watched:
+        slow = Interrupted(run, how.__name__, watched)
+        slow.stop(how)
+        (job,) = slow.jobs()
+        # SLURM waits two minutes before it starts such a job again
+        subprocess.run(["scontrol", "update", f"JobId={job['JobId']}", "StartTime=now"], check=True)
+        slow.goes_on()
+        slow.ends_well()
+    (job,) = slow.jobs()
+    assert (job["JobState"], job["Restarts"]) == ("COMPLETED", "1")
+    slow.has_the_bits_of_one_process()
 
 
 def test_small_jobs_are_submitted_as_one_array(run: Run) -> None:
