@@ -19,8 +19,12 @@ seed: 0
 studies:
   large:
     data: {kind: arrays, inputs: images.npy, responses: responses.zarr, test: test.npy}
-    models: {ridge: {kind: linear, alphas: [1.0, 10000.0, 5]}}
-    methods: {linear_igc: {}}
+    models:
+      ridge: {kind: linear, alphas: [1.0, 10000.0, 5]}
+      encoder: {kind: network, architecture: factorised_encoder, training: {epochs: 3}}
+    methods:
+      linear_igc: {models: [ridge]}
+      igc: {points: 4, models: [encoder]}
     rois: {quadrants: {kind: quadrants}}
 """
 
@@ -46,17 +50,20 @@ def make(folder: Path, targets: int) -> None:
 def verbs(folder: Path) -> dict[str, list[str]]:
     """Return the arguments of every call, by a name for the table."""
     study = ["--config", str(folder / "study.yaml"), "--study", "large"]
-    samples, model, rois = folder / "samples.zarr", folder / "models/ridge-seed0", folder / "rois.zarr"
-    maps = folder / "attributions/ridge-seed0/linear_igc.zarr"
+    samples, rois = folder / "samples.zarr", folder / "rois.zarr"
     given = ["--samples", str(samples), "--rois", str(rois)]
     calls = {
         "preprocess": ["preprocess", *study, "--output", str(samples)],
         "rois": ["rois", *study, "--samples", str(samples), "--output", str(rois)],
-        "train": ["train", *study, "--model", "ridge", "--samples", str(samples), "--output", str(model)],
     }
-    named = ["--method", "linear_igc", "--model", str(model), "--output", str(maps)]
-    calls["attribute"] = ["attribute", *study, *named, *given]
-    calls["aggregate"] = ["aggregate", str(maps), "--rois", str(rois), "--output", str(folder / "rois")]
+    for name, method in (("ridge", "linear_igc"), ("encoder", "igc")):
+        model, maps = folder / f"models/{name}-seed0", folder / f"attributions/{name}-seed0/{method}.zarr"
+        train = ["train", *study, "--model", name, "--samples", str(samples), "--output", str(model)]
+        attribute = ["attribute", *study, "--method", method, "--model", str(model), "--output", str(maps), *given]
+        output = str(folder / "rois" / name)
+        calls[f"train ({name})"] = train
+        calls[f"attribute ({method})"] = attribute
+        calls[f"aggregate ({method})"] = ["aggregate", str(maps), "--rois", str(rois), "--output", output]
     return calls
 
 

@@ -58,7 +58,7 @@ def ceilings(results: Path, study: str) -> Iterator[Row]:
     data = samples.attrs["source"]["settings"]
     root = results.parent / data["folder"] / "planted"
     planted = pd.read_csv(root / f"subj{data['subject']:02d}_{data['space']}.tsv", sep="\t").set_index(["x", "y", "z"])
-    places = [tuple(place) for place in samples["target_index"].values.tolist()]
+    places = [tuple(place) for place in samples["target_voxel_index"].values.tolist()]
     known = np.array([place in planted.index for place in places])
     true = planted.loc[[place for place in places if place in planted.index], "ceiling"].to_numpy() / 100
     found = samples["target_ceiling"].values[known] / 100

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from igc.errors import IgcError
     from igc.models import load_model
+    from igc.roi.normalized import normalized_result
     from igc.steps.attribute import attribute
     from igc.steps.methods import methods
     from igc.steps.spaces import sum_embedding
@@ -24,6 +25,7 @@ __all__ = [
     "attribute",
     "load_model",
     "methods",
+    "normalized_result",
     "open_result",
     "open_samples",
     "sum_embedding",
@@ -36,6 +38,7 @@ _HOMES = {
     "attribute": "igc.steps.attribute",
     "load_model": "igc.models",
     "methods": "igc.steps.methods",
+    "normalized_result": "igc.roi.normalized",
     "open_result": "igc.store.results",
     "open_samples": "igc.store.samples",
     "sum_embedding": "igc.steps.spaces",

@@ -17,6 +17,7 @@ __all__ = [
     "BIDS_VERSION",
     "COLUMNS",
     "IGNORED",
+    "Names",
     "Place",
     "dataset_description",
     "file_name",
@@ -27,7 +28,7 @@ __all__ = [
 
 BIDS_VERSION = "1.10.0"
 
-IGNORED = ("*_statmap.*", "*_roi.tsv", "*_roi.json")
+IGNORED = ("*_statmap.*", "*_roi.tsv", "*_roi.json", "*_maps.*", "*_targets.*")
 """Lines of ``.bidsignore``: what the standard does not know yet."""
 
 _ORDER = ("sub", "task", "hemi", "space", "contrast", "seg", "den", "desc", "stat")
@@ -159,6 +160,30 @@ def file_name(place: Place, suffix: str, **entities: str) -> str:
     common = {"sub": place.subject, "task": place.task, "space": place.space or "", "den": place.density or ""}
     values = common | entities
     return "_".join([*(f"{key}-{values[key]}" for key in _ORDER if values.get(key)), suffix])
+
+
+@dataclass(frozen=True)
+class Names:
+    """Labels of everything that file names name.
+
+    Attributes
+    ----------
+    place : Place
+        What they have in common.
+    models, methods, targets : mapping of str to str
+        Label by name.
+    """
+
+    place: Place
+    models: Mapping[str, str]
+    methods: Mapping[str, str]
+    targets: Mapping[str, str]
+
+    @classmethod
+    def of(cls, samples: xr.Dataset, keys: list[tuple[str, str]], place: Place) -> Names:
+        """Return the labels of the targets of samples, and of the models and methods of results."""
+        models, methods = (labels_of(sorted({key[i] for key in keys})) for i in (0, 1))
+        return cls(place, models, methods, labels_of(map(str, samples["target"].values)))
 
 
 def dataset_description(samples: xr.Dataset, version: str) -> dict[str, Any]:

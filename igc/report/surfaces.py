@@ -1,8 +1,7 @@
-"""Maps on the cortical surface: fsaverage5, which comes with nilearn, seen from outside and from the middle.
+"""Maps on the cortical surface, the average one or the subject's own, seen from outside and from the middle.
 
-Vertices of the larger average surfaces begin with those of the smaller ones, so a map of 163,842 vertices a hemisphere
-is shown by its first 10,242. Volumes are shown on the surface where they are in MNI space. This is for looking only:
-sums are taken over all vertices or voxels.
+Volumes are shown on the average surface where they are in MNI space. This is for looking only: sums are taken over all
+vertices or voxels, and files hold all vertices.
 
 nilearn is imported where it is used: it is slow to import, and most studies have no surface.
 """
@@ -12,9 +11,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -23,16 +21,13 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 
+from igc.report.meshes import LARGER, LEVELS, SIDES, Mesh, average_mesh, average_part, own_meshes
 from igc.report.style import DIVERGING, INK
 from igc.report.volumes import Geometry
 from igc.store.arrays import read_values
 from igc.store.atomic import replacing
 
-if TYPE_CHECKING:
-    from nilearn.surface import InMemoryMesh
-
 __all__ = [
-    "LEVELS",
     "VIEWS",
     "SurfacePainter",
     "Surfaces",
@@ -44,19 +39,12 @@ __all__ = [
 Floats = npt.NDArray[np.float64]
 Sides = tuple[Floats, Floats]
 
-LEVELS = (642, 2562, 10242)
-"""Vertices of a hemisphere of fsaverage3, 4 and 5, on which maps are drawn."""
-
-LARGER = (40962, 163842)
-"""Vertices of a hemisphere of fsaverage6 and of fsaverage, whose maps are shown on fsaverage5."""
-
 VIEWS = (("left", "lateral"), ("left", "medial"), ("right", "medial"), ("right", "lateral"))
 """From left to right: the left hemisphere is on the left, and the outer sides are outside."""
 
 FADE = 0.1
 """Share of the colour limit below which the folds of the cortex are shown instead of the map."""
 
-_SIDES = ("left", "right")
 _PARTS = {"left": ("L", "CortexLeft"), "right": ("R", "CortexRight")}
 # corners (mm) of the usual templates: FSL and SPM, MNI152 2009 as nilearn and fMRIPrep have it
 _BOXES = (
@@ -96,72 +84,43 @@ def in_mni_space(affine: npt.ArrayLike, shape: tuple[int, ...]) -> bool:
     )
 
 
-@cache
-def _folded(kind: str, side: str) -> Any:
-    from nilearn.datasets import load_fsaverage
-
-    return load_fsaverage("fsaverage5")[kind].parts[side]
-
-
-@cache
-def mesh_of(n_vertices: int, side: str) -> InMemoryMesh:
-    """Return the inflated surface of a hemisphere with one of :data:`LEVELS` vertices."""
-    from nilearn.surface import InMemoryMesh
-
-    inflated = _folded("inflated", side)
-    if n_vertices == LEVELS[-1]:
-        return InMemoryMesh(inflated.coordinates, inflated.faces)
-    # the smaller meshes divide the same sphere, so their faces are those of its convex hull
-    sphere = np.asarray(_folded("sphere", side).coordinates[:n_vertices], dtype=np.float64)
-    from scipy.spatial import ConvexHull
-
-    faces = ConvexHull(sphere).simplices.copy()
-    corners = sphere[faces]
-    inward = np.einsum(
-        "fi,fi->f", np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), corners[:, 0]
-    )
-    faces[inward < 0] = faces[inward < 0][:, ::-1]
-    return InMemoryMesh(inflated.coordinates[:n_vertices], faces)
-
-
-@cache
-def _sulci(side: str) -> Floats:
-    from nilearn.datasets import load_fsaverage_data
-
-    return np.asarray(load_fsaverage_data(mesh="fsaverage5", data_type="sulcal").data.parts[side], dtype=np.float64)
-
-
 @dataclass(frozen=True)
 class Surfaces:
     """How the components of a study lie on the two hemispheres.
 
     Attributes
     ----------
-    n_vertices : int
-        Vertices of a hemisphere; one of :data:`LEVELS` for drawing.
+    counts : tuple of int
+        Vertices of the left and the right hemisphere.
     place : array of int (component, 2), optional
         Hemisphere (0 left, 1 right) and vertex of each component.
     volume : Geometry, optional
         For voxels in MNI space in place of ``place``.
+    own : tuple of Mesh, optional
+        The subject's own hemispheres; default: the average ones.
     """
 
-    n_vertices: int
+    counts: tuple[int, int]
     place: npt.NDArray[np.int64] | None = None
     volume: Geometry | None = None
+    own: tuple[Mesh, Mesh] | None = None
 
     @classmethod
-    def of(cls, samples: xr.Dataset, whole: bool = False) -> Surfaces | None:
-        """Return how inputs lie on the average surface, or None where :func:`why_no_surface` says why.
-
-        With ``whole``, on all vertices of a larger surface, for files; else on as many as are drawn.
-        """
+    def of(cls, samples: xr.Dataset) -> Surfaces | None:
+        """Return how inputs lie on the surface, or None where :func:`why_no_surface` says why."""
         if why_no_surface(samples):
             return None
         if "vertex_index" in samples:
-            count = int(samples.attrs["hemisphere_vertices"][0])
+            left, right = (int(n) for n in samples.attrs["hemisphere_vertices"])
             place = read_values(samples["vertex_index"]).astype(np.int64)
-            return cls(count if whole else min(count, LEVELS[-1]), place=place)
-        return cls(LEVELS[-1], volume=Geometry.of(samples))
+            return cls((left, right), place=place, own=own_meshes(samples))
+        return cls((LEVELS[-1], LEVELS[-1]), volume=Geometry.of(samples))
+
+    def drawn(self, most: int) -> dict[str, Mesh]:
+        """Return the meshes to draw by their side, of at most so many vertices (one of :data:`LEVELS`)."""
+        if self.own is not None:
+            return {side: mesh.thinned(most) for side, mesh in zip(SIDES, self.own, strict=True)}
+        return {side: average_mesh(min(self.counts[0], most), side) for side in SIDES}
 
     def project(self, values: Floats, outside: float = np.nan, nearest: bool = False) -> Sides:
         """Bring values (component) to the vertices of the left and the right hemisphere.
@@ -179,28 +138,27 @@ class Surfaces:
         -------
         left, right : array (vertex,)
         """
-        if self.place is not None:
-            sides = (np.full(self.n_vertices, outside), np.full(self.n_vertices, outside))
-            for number, side in enumerate(sides):
-                own = (self.place[:, 0] == number) & (self.place[:, 1] < self.n_vertices)
+        if self.volume is not None:
+            # voxels outside the mask have no value, rather than a value of 0 that would dilute those at its border
+            volume = self.volume.embed(np.asarray(values, dtype=np.float64), np.nan)
+            image = nib.Nifti1Image(volume, self.volume.affine)
+            kind = "nearest_most_frequent" if nearest else "linear"
+            found = [_sampled(image, side, kind) for side in SIDES]
+            left, right = (np.where(np.isfinite(side), side, outside) for side in found)
+            return left, right
+        sides = (np.full(self.counts[0], outside), np.full(self.counts[1], outside))
+        for number, side in enumerate(sides):
+            if self.place is not None:
+                own = self.place[:, 0] == number
                 side[self.place[own, 1]] = values[own]
-            return sides
-        geometry = self.volume
-        if geometry is None:
-            return np.full(self.n_vertices, outside), np.full(self.n_vertices, outside)
-        # voxels outside the mask have no value, rather than a value of 0 that would dilute those at its border
-        image = nib.Nifti1Image(geometry.embed(np.asarray(values, dtype=np.float64), np.nan), geometry.affine)
-        kind = "nearest_most_frequent" if nearest else "linear"
-        found = [_sampled(image, side, kind) for side in _SIDES]
-        left, right = (np.where(np.isfinite(side), side, outside) for side in found)
-        return left, right
+        return sides
 
 
 def _sampled(image: nib.Nifti1Image, side: str, interpolation: str) -> Floats:
     """Average a volume over the depth of the cortex of a hemisphere; NaN where it has no value."""
     from nilearn.surface import InMemoryMesh, vol_to_surf
 
-    outer, inner = (_folded(kind, side) for kind in ("pial", "white_matter"))
+    outer, inner = (average_part(kind, side) for kind in ("pial", "white_matter"))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
         values = vol_to_surf(
@@ -226,10 +184,13 @@ def why_no_surface(samples: xr.Dataset) -> str:
     """
     if "vertex_index" in samples:
         counts = [int(n) for n in samples.attrs.get("hemisphere_vertices", [])]
-        if len(set(counts)) == 1 and counts[0] in (*LEVELS, *LARGER):
+        if "mesh_coordinates" in samples or (len(set(counts)) == 1 and counts[0] in (*LEVELS, *LARGER)):
             return ""
         shown = " and ".join(f"{n:,}" for n in counts)
-        return f"The surface has {shown} vertices: it is not one of the average surfaces, whose shape is known here."
+        return (
+            f"The surface has {shown} vertices: it is not one of the average surfaces, whose shape is known here, and "
+            "the samples do not hold the subject's own, as they do where its FreeSurfer folder surf is there."
+        )
     if "voxel_index" not in samples:
         return "The inputs have no place in a brain."
     shape = tuple(int(n) for n in samples.attrs["volume_shape"])
@@ -256,7 +217,7 @@ class SurfacePainter:
 
     def __init__(self, surfaces: Surfaces, width: float = 9.4, coarse: bool = False) -> None:
         self._surfaces = surfaces
-        self._shown = min(surfaces.n_vertices, LEVELS[1] if coarse else LEVELS[-1])
+        self._meshes = surfaces.drawn(LEVELS[1] if coarse else LEVELS[-1])
         self._coarse = coarse
         self.width, self.aspect = (width, 0.21) if not coarse else (0.25 * width, 0.72)
 
@@ -265,12 +226,13 @@ class SurfacePainter:
         from nilearn.plotting import plot_surf_stat_map
 
         del target
-        sides = dict(zip(_SIDES, self._surfaces.project(np.asarray(values, dtype=np.float64)), strict=True))
+        sides = dict(zip(SIDES, self._surfaces.project(np.asarray(values, dtype=np.float64)), strict=True))
         for (side, view), panel in self._panels(axes):
+            mesh = self._meshes[side]
             plot_surf_stat_map(
-                surf_mesh=mesh_of(self._shown, side),
-                stat_map=np.nan_to_num(sides[side][: self._shown]),
-                bg_map=_sulci(side)[: self._shown],
+                surf_mesh=mesh.inner,
+                stat_map=np.nan_to_num(sides[side][mesh.vertex]),
+                bg_map=mesh.folds,
                 hemi=side,
                 view=view,
                 engine="matplotlib",
@@ -285,22 +247,49 @@ class SurfacePainter:
                 axes=panel,
             )
 
+    def draw_values(self, axes: Axes, values: Floats, colours: str, limits: tuple[float, float], cyclic: bool) -> None:
+        """Draw values (component); see :class:`igc.report.places.ValuePainter`."""
+        from nilearn.plotting import plot_surf
+
+        sides = dict(zip(SIDES, self._surfaces.project(np.asarray(values, dtype=np.float64)), strict=True))
+        for (side, view), panel in self._panels(axes):
+            mesh = self._meshes[side]
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "All-NaN|Mean of empty", RuntimeWarning)
+                plot_surf(
+                    surf_mesh=mesh.inner,
+                    surf_map=sides[side][mesh.vertex],
+                    bg_map=mesh.folds,
+                    hemi=side,
+                    view=view,
+                    engine="matplotlib",
+                    cmap=colours,
+                    vmin=limits[0],
+                    vmax=limits[1],
+                    # angles have no mean: a face takes the value of one of its corners
+                    avg_method="nanmin" if cyclic else "nanmean",
+                    colorbar=False,
+                    figure=axes.figure,
+                    axes=panel,
+                )
+
     def draw_regions(self, axes: Axes, labels: npt.NDArray[np.int64], colours: Mapping[int, str]) -> None:
         """Draw the regions of an ROI set, labels (component), in their colours; 0 is left as background."""
         from nilearn.plotting import plot_surf_roi
 
         found = self._surfaces.project(np.asarray(labels, dtype=np.float64), 0.0, nearest=True)
-        sides = dict(zip(_SIDES, found, strict=True))
+        sides = dict(zip(SIDES, found, strict=True))
         codes = sorted(colours)
         for (side, view), panel in self._panels(axes):
-            rounded = np.round(sides[side][: self._shown])
+            mesh = self._meshes[side]
+            rounded = np.round(sides[side][mesh.vertex])
             numbers = np.zeros(rounded.shape)
             for number, code in enumerate(codes, start=1):
                 numbers[rounded == code] = number
             plot_surf_roi(
-                surf_mesh=mesh_of(self._shown, side),
+                surf_mesh=mesh.inner,
                 roi_map=numbers,
-                bg_map=_sulci(side)[: self._shown],
+                bg_map=mesh.folds,
                 hemi=side,
                 view=view,
                 engine="matplotlib",
@@ -354,7 +343,7 @@ def write_gifti(values: Sides, names: list[str], folder: str | Path, name: str) 
         Both files.
     """
     paths = []
-    for side, maps in zip(_SIDES, values, strict=True):
+    for side, maps in zip(SIDES, values, strict=True):
         letter, structure = _PARTS[side]
         image = nib.GiftiImage(meta=nib.gifti.GiftiMetaData({"AnatomicalStructurePrimary": structure}))
         for target, one in zip(names, maps, strict=True):

@@ -207,6 +207,17 @@ class SlicePainter:
             self._borders(axes, self._pick(self._outlines), 0.45)
         self._finish(axes)
 
+    def draw_values(
+        self, axes: Axes, values: npt.NDArray[np.float64], colours: str, limits: tuple[float, float], cyclic: bool
+    ) -> None:
+        """Draw values (voxel); see :class:`igc.report.places.ValuePainter`."""
+        del cyclic
+        self._show(axes, self._background, cmap="gray", vmin=-0.5 * self._top, vmax=1.1 * self._top)
+        # embedding marks the outside by NaN, and what has no value is as transparent as that
+        image = self.cut(self._geometry.canonical(self._geometry.embed(values, np.nan))[0])
+        self._show(axes, np.ma.masked_invalid(image), cmap=colours, vmin=limits[0], vmax=limits[1])
+        self._finish(axes)
+
     def draw_regions(self, axes: Axes, labels: Labels, colours: Mapping[int, str]) -> None:
         """Draw the regions of an ROI set, labels (voxel), with their outlines; 0 is left as background."""
         self._show(axes, self._background, cmap="gray", vmin=-0.5 * self._top, vmax=1.1 * self._top)

@@ -11,15 +11,17 @@ import xarray as xr
 
 from igc.errors import DataError, ShapeError, explain
 from igc.roi.fields import Fields, fit_fields
+from igc.stats.noise_ceiling import normalized_correlation
 from igc.store.arrays import read_values
+from igc.store.ceilings import ceiling_of, has_ceiling, usable_ceiling
 
-__all__ = ["FIELD_COLUMNS", "LOCALISER_COLUMNS", "field_table", "localiser_table"]
+__all__ = ["FIELD_COLUMNS", "LOCALISER_COLUMNS", "field_table", "localiser_table", "score_columns"]
 
 Array = npt.NDArray[np.float64]
 
 FIELD_COLUMNS = (
     *("target", "row", "column", "size", "angle", "eccentricity", "amplitude", "offset", "r2"),
-    *("x_degrees", "y_degrees", "size_degrees", "eccentricity_degrees", "score", "ceiling"),
+    *("x_degrees", "y_degrees", "size_degrees", "eccentricity_degrees", "score", "ceiling", "normalized_score"),
     *("planted_row", "planted_column", "planted_size", "distance"),
 )
 """Columns of the table of receptive fields."""
@@ -64,6 +66,30 @@ def _known(samples: xr.Dataset, name: str, shape: tuple[int, ...]) -> Array:
     return read_values(samples[name]).astype(np.float64) if name in samples else np.full(shape, np.nan)
 
 
+def score_columns(result: xr.Dataset, samples: xr.Dataset) -> dict[str, Array]:
+    """Return how well each target is predicted, as it is and of what noise leaves possible.
+
+    Parameters
+    ----------
+    result : xarray.Dataset
+        An attribution result.
+    samples : xarray.Dataset
+        Its samples.
+
+    Returns
+    -------
+    dict of str to array (target,)
+        ``score``; ``ceiling``, the noise ceiling of the held-out responses in percent of the variance; and
+        ``normalized_score``, the score over its root, NaN where the ceiling is unknown or counts as noise.
+    """
+    score = read_values(result["score"]).astype(np.float64)
+    unknown = np.full(len(score), np.nan)
+    if not has_ceiling(samples):
+        return {"score": score, "ceiling": unknown, "normalized_score": unknown}
+    best = normalized_correlation(score, usable_ceiling(samples))
+    return {"score": score, "ceiling": ceiling_of(samples), "normalized_score": best}
+
+
 def field_table(
     result: xr.Dataset,
     samples: xr.Dataset,
@@ -78,7 +104,7 @@ def field_table(
     result : xarray.Dataset
         An attribution result of a model that predicts from images.
     samples : xarray.Dataset
-        Its samples; ``target_ceiling`` and the planted ``target_field`` are used where they have them.
+        Its samples; their noise ceiling and the planted ``target_field`` are used where they have them.
     channels : sequence of int, optional
         Channels whose maps are summed; default: all but ``categories``.
     categories : mapping of str to int, optional
@@ -91,7 +117,8 @@ def field_table(
     pandas.DataFrame
         A row for each target with :data:`FIELD_COLUMNS`. Lengths are in pixels, and where the field of view is known
         also in degrees; ``angle`` is the polar angle (0 right, 90 up). ``distance`` is that of the centre from the
-        planted one, in pixels. What is not known is NaN.
+        planted one, in pixels. Scores are those of :func:`score_columns`. What is not known is
+        NaN.
 
     Raises
     ------
@@ -121,8 +148,7 @@ def field_table(
         "y_degrees": fields.up * degrees,
         "size_degrees": fields.size * degrees,
         "eccentricity_degrees": fields.eccentricity * degrees,
-        "score": read_values(result["score"]).astype(np.float64),
-        "ceiling": _known(samples, "target_ceiling", (n,)),
+        **score_columns(result, samples),
         "planted_row": (rows - 1) / 2 - planted[:, 1],
         "planted_column": (columns - 1) / 2 + planted[:, 0],
         "planted_size": planted[:, 2],

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from igc.errors import DataError, MissingFileError, explain
 from igc.report.bids import write_derivatives
+from igc.report.bids_encoding import write_encoding
+from igc.report.places import located_targets
 from igc.roi.sets import open_rois
 from igc.steps.shown import open_results
 from igc.store.atomic import replacing
 from igc.store.samples import open_samples
 
 __all__ = ["bids"]
+
+
+def _fields(folder: Path | None, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], pd.DataFrame]:
+    """Read the tables of receptive fields that are there."""
+    paths = {} if folder is None else {key: folder / key[0] / f"{key[1]}.tsv" for key in keys}
+    return {key: pd.read_csv(path, sep="\t", na_values=["n/a"]) for key, path in paths.items() if path.is_file()}
 
 
 def _table(path: Path) -> pd.DataFrame:
@@ -28,14 +36,20 @@ def _table(path: Path) -> pd.DataFrame:
 
 
 def bids(
-    samples: Path, rois: Path | None, attributions: Sequence[Path], tables: Path | None, output: Path, version: str
+    samples: Path,
+    rois: Path | None,
+    attributions: Sequence[Path],
+    tables: Path | None,
+    output: Path,
+    version: str,
+    fields: Path | None = None,
 ) -> None:
-    """Export maps, ROI sets and ROI tables as BIDS derivatives.
+    """Export maps, ROI sets and tables as BIDS derivatives.
 
     Parameters
     ----------
     samples : Path
-        ``samples.zarr``, of voxels or vertices.
+        ``samples.zarr``, of voxels or vertices, or of images whose responses are those of voxels or vertices.
     rois : Path or None
         ``rois.zarr``.
     attributions : sequence of Path
@@ -46,16 +60,19 @@ def bids(
         The folder to make; appears when it is complete, in the place of an earlier one.
     version : str
         Version of this package, to be written down.
+    fields : Path, optional
+        Folder of the tables of receptive fields, ``<model>/<method>.tsv``; results without one have no fields.
 
     Raises
     ------
     DataError
-        If the samples have neither voxels nor vertices.
+        If the samples have neither voxels nor vertices, on either side.
     ConfigError, MissingFileError, ShapeError, StoreError
         If an input cannot be read or belongs to another study. Nothing is written then.
     """
     dataset = open_samples(samples)
-    if not {"voxel_index", "vertex_index"} & set(dataset.variables):
+    places = located_targets(dataset)
+    if places is None and not {"voxel_index", "vertex_index"} & set(dataset.variables):
         seen = f"samples of kind {dataset.attrs.get('kind')!r} without positions in a brain"
         raise DataError(explain(samples, seen, "voxels or vertices", "export studies of brain responses only"))
     results = open_results(attributions, dataset)
@@ -63,4 +80,7 @@ def bids(
     sets = {} if rois is None else open_rois(rois)
     with replacing(output) as temporary:
         temporary.mkdir(parents=True, exist_ok=True)
-        write_derivatives(dataset, results, sets, found, temporary, version)
+        if places is None:
+            write_derivatives(dataset, results, sets, found, temporary, version)
+        else:
+            write_encoding(dataset, places, results, found, _fields(fields, results), temporary, version)

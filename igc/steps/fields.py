@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from igc.config_results import FieldSettings
+from igc.report.field_maps import field_map_figure
 from igc.report.fields import field_figure
+from igc.report.places import located_targets
 from igc.report.selection import method_label, model_labels
 from igc.report.style import save_figure
 from igc.roi.field_table import field_table, localiser_table
@@ -30,8 +32,9 @@ def fields(samples: Path, attributions: Sequence[Path], settings: FieldSettings,
     settings : FieldSettings
         Which channels, and what they are; which models and methods is for the workflow to choose.
     output : Path
-        Folder for ``<model>/<method>.tsv`` (:data:`igc.roi.field_table.FIELD_COLUMNS`), its figure ``.png``, and where
-        there are categories ``<method>-localisers.tsv``.
+        Folder for ``<model>/<method>.tsv`` (:data:`igc.roi.field_table.FIELD_COLUMNS`), its figure ``.png``, where
+        targets have a place in a brain also ``<method>-brain.png``, and where there are categories
+        ``<method>-localisers.tsv``.
 
     Raises
     ------
@@ -49,11 +52,13 @@ def fields(samples: Path, attributions: Sequence[Path], settings: FieldSettings,
         for key, one in results.items()
     }
     localisers = {key: localiser_table(one, settings.categories) for key, one in results.items() if settings.categories}
-    labels = model_labels(model for model, _ in results)
+    labels, places = model_labels(model for model, _ in results), located_targets(dataset)
     study = str(dataset.attrs.get("title") or dataset.attrs.get("study") or "study")
     for (model, method), table in tables.items():
         title = f"{study} · receptive fields by {method_label(method)}, {labels[model]}"
         write_table(output / model / f"{method}.tsv", table)
         save_figure(field_figure(table, shape, title), output / model / f"{method}.png")
+        if places is not None:
+            save_figure(field_map_figure(table, places, title), output / model / f"{method}-brain.png")
         if (model, method) in localisers:
             write_table(output / model / f"{method}-localisers.tsv", localisers[model, method])

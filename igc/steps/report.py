@@ -122,8 +122,8 @@ def _write_volumes(samples: xr.Dataset, results: Results, folder: Path) -> None:
 
 
 def _write_surfaces(samples: xr.Dataset, results: Results, folder: Path) -> None:
-    """Write the maps of all results as GIFTI: on all vertices, or those of fsaverage5 for volumes in MNI space."""
-    surfaces = Surfaces.of(samples, whole=True)
+    """Write the maps of all results as GIFTI: on all vertices, or on those of fsaverage5 for volumes in MNI space."""
+    surfaces = Surfaces.of(samples)
     if surfaces is None:
         return
     ending = "" if "vertex_index" in samples else "_space-fsaverage5"

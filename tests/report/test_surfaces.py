@@ -7,13 +7,16 @@ import nibabel as nib
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib import colormaps
 from matplotlib.colors import to_rgb
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from nilearn.datasets import load_fsaverage, load_fsaverage_data, load_mni152_template
+from scipy.spatial import ConvexHull
 
 from igc.report.maps import maps_surface, painters
+from igc.report.meshes import LEVELS, Mesh, average_mesh
 from igc.report.style import new_figure
-from igc.report.surfaces import LEVELS, SurfacePainter, Surfaces, in_mni_space, mesh_of, why_no_surface, write_gifti
+from igc.report.surfaces import SurfacePainter, Surfaces, in_mni_space, why_no_surface, write_gifti
 from igc.report.volumes import Geometry
 from tests.report.conftest import results_of
 
@@ -39,6 +42,28 @@ def volume_samples(size: float = 4.0) -> xr.Dataset:
             "background": (("x", "y", "z"), np.asarray(template.dataobj)),
         },
         attrs={"kind": "volume", "affine": template.affine.tolist(), "volume_shape": list(mask.shape)},
+    )
+
+
+def native_samples(counts: tuple[int, int] = (700, 650)) -> xr.Dataset:
+    """Return samples of a subject's own surface: two ellipsoids of different numbers of vertices."""
+    parts, faces = [], []
+    for side, n in enumerate(counts):
+        k = np.arange(n) + 0.5
+        z, turn = 1 - 2 * k / n, np.pi * (1 + 5**0.5) * k
+        sphere = np.stack([np.sqrt(1 - z**2) * np.cos(turn), np.sqrt(1 - z**2) * np.sin(turn), z], axis=1)
+        parts.append(sphere * [35.0, 85.0, 55.0])
+        faces.append(ConvexHull(sphere).simplices + side * counts[0])
+    place = np.concatenate([np.stack([np.full(n, side), np.arange(n)], axis=1) for side, n in enumerate(counts)])
+    return xr.Dataset(
+        {
+            "inputs": (("sample", "voxel"), np.zeros((2, sum(counts)))),
+            "vertex_index": (("voxel", "axis"), place),
+            "mesh_coordinates": (("mesh_vertex", "direction"), np.concatenate(parts)),
+            "mesh_faces": (("face", "corner"), np.concatenate(faces)),
+            "mesh_folds": (("mesh_vertex",), np.linspace(-1, 1, sum(counts))),
+        },
+        attrs={"kind": "vector", "hemisphere_vertices": list(counts), "title": "Own"},
     )
 
 
@@ -115,10 +140,10 @@ def test_the_background_is_the_folding_of_the_same_hemisphere(monkeypatch: pytes
 
 def test_small_meshes_are_the_first_vertices_with_faces_of_their_own() -> None:
     whole = {tuple(sorted(face)) for face in load_fsaverage("fsaverage5")["inflated"].parts["left"].faces.tolist()}
-    assert {tuple(sorted(face)) for face in mesh_of(LEVELS[-1], "left").faces.tolist()} == whole
+    assert {tuple(sorted(face)) for face in average_mesh(LEVELS[-1], "left").faces.tolist()} == whole
     for n in LEVELS:
         for side in ("left", "right"):
-            faces = mesh_of(n, side).faces
+            faces = average_mesh(n, side).faces
             # Euler: every triangulation of a sphere with n vertices has so many faces
             assert len(faces) == 2 * n - 4
             assert set(faces.ravel().tolist()) == set(range(n))
@@ -127,14 +152,15 @@ def test_small_meshes_are_the_first_vertices_with_faces_of_their_own() -> None:
 def test_large_surfaces_show_their_first_vertices_and_files_keep_all(tmp_path: Path) -> None:
     used = np.array([[0, 5], [0, 10241], [0, 10242], [1, 7], [1, 163841]])
     samples = surface_samples(163842, used)
-    drawn, kept = Surfaces.of(samples), Surfaces.of(samples, whole=True)
-    assert drawn is not None
-    assert kept is not None
-    left, right = drawn.project(np.arange(1.0, 6.0))
+    surfaces = Surfaces.of(samples)
+    assert surfaces is not None
+    sides = surfaces.project(np.arange(1.0, 6.0))
+    assert [side.shape for side in sides] == [(163842,), (163842,)]
+    drawn = surfaces.drawn(LEVELS[-1])
+    left, right = (sides[k][drawn[side].vertex] for k, side in enumerate(("left", "right")))
     assert (left.shape, right.shape) == ((10242,), (10242,))
     assert (left[5], left[10241], right[7]) == (1, 2, 4)
     assert np.isfinite(left).sum() == 2
-    sides = kept.project(np.arange(1.0, 6.0))
     paths = write_gifti((sides[0][None], sides[1][None]), ["contrast"], tmp_path, "igc")
     assert [path.name for path in paths] == ["igc_hemi-L.shape.gii", "igc_hemi-R.shape.gii"]
     for path, side, structure in zip(paths, sides, ("CortexLeft", "CortexRight"), strict=True):
@@ -184,3 +210,70 @@ def test_studies_on_a_surface_are_drawn_on_it() -> None:
     assert isinstance(draw.large, SurfacePainter)
     assert isinstance(draw.small, SurfacePainter)
     assert "left hemisphere" in draw.hint
+
+
+def test_a_native_map_is_drawn_on_the_own_mesh_with_the_right_on_the_right() -> None:
+    samples = native_samples()
+    surfaces = Surfaces.of(samples)
+    assert surfaces is not None
+    assert why_no_surface(samples) == ""
+    right = np.repeat([0.0, 1.0], [700, 650])
+    shares = {side: redness(faces) for side, faces in colours(SurfacePainter(surfaces), right).items()}
+    assert min(shares["right lateral"], shares["right medial"]) > 0.99
+    assert max(shares["left lateral"], shares["left medial"]) < 0.01
+    own = surfaces.drawn(LEVELS[-1])
+    folds = [own[side].folds for side in ("left", "right")]
+    assert [len(one) for one in folds] == [700, 650]
+    assert folds[0].max() < folds[1].min()
+
+
+@pytest.mark.parametrize("count", [700, 12_000])
+def test_the_back_of_a_native_map_is_drawn_at_the_back(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setattr("nilearn.plotting.plot_surf_stat_map", lambda **options: asked.append(options))
+    samples = native_samples((count, 650))
+    surfaces = Surfaces.of(samples)
+    assert surfaces is not None
+    behind = (samples["mesh_coordinates"].values[:, 1] < 0).astype(float)
+    SurfacePainter(surfaces).draw(new_figure(9, 2).add_axes((0, 0, 1, 1)), 0, behind, 1.0)
+    assert [len(one["stat_map"]) for one in asked][2:] == [650, 650]
+    for options in asked:
+        np.testing.assert_array_equal(options["stat_map"] == 1, options["surf_mesh"].coordinates[:, 1] < 0)
+        assert len(options["bg_map"]) == len(options["stat_map"]) <= LEVELS[-1]
+
+
+def test_a_thinned_mesh_keeps_its_shape_and_its_vertices() -> None:
+    samples = native_samples((20_000, 650))
+    surfaces = Surfaces.of(samples)
+    assert surfaces is not None
+    whole, thin = surfaces.drawn(100_000)["left"], surfaces.drawn(LEVELS[1])["left"]
+    assert len(whole.vertex) == 20_000
+    assert 0.5 * LEVELS[1] < len(thin.vertex) <= LEVELS[1]
+    np.testing.assert_array_equal(thin.coordinates, whole.coordinates[thin.vertex])
+    np.testing.assert_array_equal(thin.folds, whole.folds[thin.vertex])
+    assert len(np.unique(thin.vertex)) == len(thin.vertex)
+    # a closed surface of about the same area, without a hole or a face that comes twice
+    assert len(np.unique(np.sort(thin.faces, axis=1), axis=0)) == len(thin.faces)
+
+    def area(mesh: Mesh) -> float:
+        corners = mesh.coordinates[mesh.faces]
+        return float(
+            np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1).sum()
+        )
+
+    assert area(thin) == pytest.approx(area(whole), rel=0.05)
+
+
+def test_values_without_a_mean_are_those_of_a_corner_and_nothing_is_drawn_where_there_is_none() -> None:
+    surfaces = Surfaces.of(native_samples())
+    assert surfaces is not None
+    alternating = np.where(np.arange(1350) % 2 == 0, -180.0, 180.0)
+    alternating[700:] = np.nan
+    figure = new_figure(9, 2)
+    SurfacePainter(surfaces).draw_values(figure.add_axes((0, 0, 1, 1)), alternating, "twilight", (-180, 180), True)
+    for axes in figure.axes[1:]:
+        (mesh,) = [one for one in axes.collections if isinstance(one, Poly3DCollection)]
+        found = np.asarray(mesh.get_facecolor())[:, :3]
+        ends = np.abs(found - colormaps["twilight"](0.0)[:3]).max(axis=1) < 0.03
+        # the mean of both ends, 0, would be the darkest of the colours
+        assert ends.all() if "left" in axes.get_label() else np.ptp(found, axis=1).max() < 1e-6

@@ -32,8 +32,17 @@ def study(tmp_path: Path) -> Path:
         middle = np.stack([PLACES[:, 1] - 7.5, 7.5 - PLACES[:, 0], PLACES[:, 2]], axis=1)
         middle[2] = np.nan
         store.put("target_field", ("target", "property"), middle * 0.5)
-        store.put("target_ceiling", ("target",), np.array([50.0, 60.0, 70.0]))
-        store.set_attributes({"study": "made", "target_names": NAMES, "kind": "image", "field_of_view": 8.0})
+        store.put("target_ncsnr", ("target",), np.array([1.0, 0.5, 0.1]), ceiling_floor=10.0)
+        store.put("trials", ("sample",), np.full(6, 3))
+        store.set_attributes(
+            {
+                "study": "made",
+                "target_names": NAMES,
+                "kind": "image",
+                "field_of_view": 8.0,
+                "target_hemisphere_vertices": [642, 642],
+            }
+        )
     row, column = np.indices(SHAPE[1:])
     light = np.stack([np.exp(-((row - r) ** 2 + (column - c) ** 2) / (2 * s**2)) for r, c, s in PLACES])
     light *= 0.4 / light.sum(axis=(1, 2), keepdims=True)
@@ -70,8 +79,13 @@ def test_fields_are_those_of_the_light_alone_in_pixels_and_degrees(study: Path) 
     np.testing.assert_allclose(table[["planted_row", "planted_column", "planted_size"]][:2], PLACES[:2])
     np.testing.assert_allclose(table["distance"][:2], 0, atol=1e-4)
     assert np.isnan(table["distance"][2])
-    np.testing.assert_allclose(table["ceiling"], [50, 60, 70])
+    # 100 s^2 / (s^2 + 1/3), and nothing is divided by what counts as noise
+    np.testing.assert_allclose(table["ceiling"], [75, 300 / 7, 300 / 103], rtol=1e-5)
+    best = table["score"] / np.sqrt(table["ceiling"] / 100)
+    np.testing.assert_allclose(table["normalized_score"], [best[0], best[1], np.nan])
     assert (folder / "igc.png").stat().st_size > 10_000
+    # targets without a place in a brain have no maps there
+    assert not (folder / "igc-brain.png").exists()
 
 
 def test_localisers_are_sums_over_space_of_the_channels_of_categories(study: Path) -> None:

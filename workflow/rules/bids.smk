@@ -1,4 +1,4 @@
-# Maps, regions and tables of studies of voxels or vertices, for tools that read the Brain Imaging Data Structure.
+# Maps, regions and tables of studies that decode from voxels or vertices, or predict them, for tools that read the Brain Imaging Data Structure.
 
 
 rule bids:
@@ -7,6 +7,7 @@ rule bids:
         rois="results/{study}/rois.zarr/zarr.json",
         attributions=attributions,
         tables="results/{study}/rois",
+        fields=field_folder,
     output:
         directory("results/{study}/derivatives/igc"),
     log:
@@ -21,8 +22,9 @@ rule bids:
         disk=disk("bids"),
     params:
         code=code_digest("bids"),
+        fields=repeated("--fields", "fields"),
     message:
         "Exporting {wildcards.study} as BIDS derivatives"
     shell:
         "python -m igc bids {input.attributions} --samples {input.samples}"
-        " --rois {input.rois} --tables {input.tables} --output {output} > {log} 2>&1"
+        " --rois {input.rois} --tables {input.tables} {params.fields} --output {output} > {log} 2>&1"

@@ -103,12 +103,11 @@ RECIPES = {
     for study in STUDIES.values()
     if study["data"].get("source") == "simulated"
 }
-# studies whose inputs have a place in a brain
+# studies whose inputs or responses have a place in a brain
 LOCATED = [
     name
     for name, study in STUDIES.items()
     if study["data"]["kind"] in ("haxby", "nifti", "nsd")
-    and study["data"].get("predict", "statistics") == "statistics"
 ]
 
 
@@ -372,6 +371,12 @@ def field_attributions(wildcards):
         for method in methods
         if model in block["models"] and applies(study, method, model)
     ]
+
+
+def field_folder(wildcards):
+    """Return the folder of receptive fields of a study, where there is one."""
+    study = wildcards.study
+    return [f"results/{study}/fields"] if study in MAPPED else []
 
 
 def group_tables(wildcards):

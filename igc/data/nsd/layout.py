@@ -91,10 +91,16 @@ class Layout:
     @property
     def labels(self) -> Path:
         """Folder of the surface's labels."""
-        return self._freesurfer("fsaverage" if self.space == "fsaverage" else self.name)
+        return self._freesurfer("fsaverage" if self.space == "fsaverage" else self.name) / "label"
+
+    @property
+    def meshes(self) -> tuple[Path, ...]:
+        """Inflated surface and folds of each hemisphere of the subject, left first."""
+        folder = self._freesurfer(self.name) / "surf"
+        return tuple(folder / f"{side}.{name}" for side in HEMISPHERES for name in ("inflated", "sulc"))
 
     def _freesurfer(self, name: str) -> Path:
-        return self.root / "nsddata" / "freesurfer" / name / "label"
+        return self.root / "nsddata" / "freesurfer" / name
 
     @property
     def behaviour(self) -> Path:
@@ -122,7 +128,7 @@ class Layout:
 
     def color_tables(self, roi: str) -> tuple[Path, ...]:
         """Return where the table that names the labels of a ROI set may be, in the order in which it is looked for."""
-        return tuple(self._freesurfer(name) / f"{roi}.mgz.ctab" for name in (self.name, "fsaverage"))
+        return tuple(self._freesurfer(name) / "label" / f"{roi}.mgz.ctab" for name in (self.name, "fsaverage"))
 
     def sessions(self) -> list[int]:
         """Return the numbers of the sessions whose responses are there, from 1.

@@ -20,7 +20,15 @@ import pandas as pd
 from igc.data.nsd.betas import Grid
 from igc.data.nsd.design import Design, Trials
 from igc.data.nsd.layout import BETAS, HEMISPHERES, SPACES, TRIALS, Layout, Space, Version
-from igc.data.nsd.planted import Cells, cells, draw_images, drives, layout_of_surface, layout_of_volume
+from igc.data.nsd.planted import (
+    Cells,
+    cells,
+    draw_images,
+    drives,
+    layout_of_average,
+    layout_of_surface,
+    layout_of_volume,
+)
 from igc.data.nsd.rois import NAMES
 from igc.data.nsd.writing import (
     to_integers,
@@ -29,6 +37,7 @@ from igc.data.nsd.writing import (
     write_design,
     write_hdf5,
     write_information,
+    write_mesh,
     write_mgh,
     write_nifti,
     write_stimuli,
@@ -61,7 +70,8 @@ class Recipe:
     shared : int
         Images that all subjects see.
     vertices : int
-        Vertices of a hemisphere in fsaverage; native surfaces have a few more, not the same number on both sides.
+        Vertices of a hemisphere in fsaverage, where they lie as those of the real one if it has a version of so many
+        (642, 2562 or 10242); native surfaces have a few more, not the same number on both sides.
     spaces : tuple of str
         Of :data:`SPACES`.
     versions : tuple of str
@@ -138,6 +148,7 @@ class _Writer:
         # fsaverage is one mesh with one set of labels for all
         missing = ("hV4", "OFA") if subject % 2 == 0 and space != "fsaverage" else ()
         self.grid, anatomy = self._anatomy(subject, space)
+        self.position: DoubleArray = anatomy[0]
         self.cells: Cells = cells(
             anatomy, recipe.seed, 0 if space == "fsaverage" else subject, self.space_number, missing
         )
@@ -151,7 +162,7 @@ class _Writer:
             scaled = shape if size > 1 else tuple(n + 2 for n in shape)
             return Grid(scaled), layout_of_volume(scaled)
         if space == "fsaverage":
-            return Grid((2 * self.recipe.vertices,), self.recipe.vertices), layout_of_surface(self.recipe.vertices)
+            return Grid((2 * self.recipe.vertices,), self.recipe.vertices), layout_of_average(self.recipe.vertices)
         left, right = self.recipe.vertices + 10 * subject + 3, self.recipe.vertices + 10 * subject
         (first, _), (second, _) = layout_of_surface(left), layout_of_surface(right)
         sides = np.arange(left + right) >= left
@@ -253,6 +264,10 @@ class _Writer:
             # areas drawn in single subjects are not part of the average
             labels["Kastner2015"] = labels.pop("prf-visualrois")
             labels.pop("floc-faces")
+        else:
+            sides = np.split(self.position, [self.grid.n_left])
+            for side, directions in zip(HEMISPHERES, sides, strict=True):
+                write_mesh(self.layout.meshes[0].parent, side, directions)
         for name, values in labels.items():
             self._write_map(self.layout.labels, name, values, "mgz")
         self._write_names(self.layout, list(labels))

@@ -17,11 +17,13 @@ from igc.data.nsd.statistics import LUMINANCE, luminance, spectral_slope
 from igc.seeding import generator
 
 __all__ = [
+    "AVERAGE_SIZES",
     "WIDTH",
     "Cells",
     "cells",
     "draw_images",
     "drives",
+    "layout_of_average",
     "layout_of_surface",
     "layout_of_volume",
     "receptive_fields",
@@ -29,6 +31,9 @@ __all__ = [
 
 WIDTH = 8.4
 """Width of an image in degrees of visual angle."""
+
+AVERAGE_SIZES = (162, 642, 2562, 10242)
+"""Vertices of a hemisphere of fsaverage2 to 5, each of which begins with those of the smaller ones."""
 
 DoubleArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -130,6 +135,19 @@ def layout_of_surface(n_vertices: int) -> Anatomy:
     radius = np.sqrt(1 - z**2)
     sphere = np.stack([radius * np.cos(turn), radius * np.sin(turn), z], axis=1)
     return np.concatenate([sphere, sphere]), np.arange(2 * n_vertices) >= n_vertices
+
+
+def layout_of_average(n_vertices: int) -> Anatomy:
+    """Return the same for the average surface: vertices are where its own sphere has them, if it has so many."""
+    if n_vertices not in AVERAGE_SIZES:
+        return layout_of_surface(n_vertices)
+    from nilearn.datasets import load_fsaverage
+
+    spheres = load_fsaverage("fsaverage5")["sphere"].parts
+    sides = [np.asarray(spheres[side].coordinates[:n_vertices], dtype=np.float64) for side in ("left", "right")]
+    position = np.concatenate(sides)
+    position /= np.linalg.norm(position, axis=1, keepdims=True)
+    return position, np.arange(2 * n_vertices) >= n_vertices
 
 
 def _visual_areas(position: DoubleArray, cortex: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:

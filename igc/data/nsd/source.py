@@ -19,6 +19,7 @@ from igc.data.nsd.betas import BetaFiles, open_betas
 from igc.data.nsd.convert import Responses, signal_to_noise_of, spooled
 from igc.data.nsd.design import Design, Trials, check_behaviour, read_behaviour, read_design
 from igc.data.nsd.layout import Layout
+from igc.data.nsd.meshes import read_meshes
 from igc.data.nsd.rois import read_roi, right_hemisphere
 from igc.data.nsd.statistics import image_statistics, luminance
 from igc.data.nsd.stimuli import Stimuli, area_weights, open_stimuli
@@ -175,16 +176,18 @@ def _background(files: BetaFiles) -> tuple[npt.NDArray[np.float32], list[list[fl
     raise DataError(explain(layout.volumes, seen, f"T1_to_{layout.space}.nii.gz or mean.nii.gz", "fetch one of them"))
 
 
-def _geometry(files: BetaFiles, index: IntArray) -> tuple[dict[str, Variable], dict[str, Any]]:
-    positions = index.astype(np.int32)
+def _geometry(files: BetaFiles, used: BoolArray, of: str = "") -> tuple[dict[str, Variable], dict[str, Any]]:
+    """Return where components are; names begin with ``of``, and the axis of the components is that of the index."""
+    positions, axis = files.grid.index(used).astype(np.int32), "target" if of else "voxel"
     if files.layout.is_surface:
-        return {"vertex_index": Variable(("voxel", "axis"), positions)}, {"hemisphere_vertices": _counts(files)}
+        variables = {f"{of}vertex_index": Variable((axis, "axis"), positions), **read_meshes(files.layout, files.grid)}
+        return variables, {f"{of}hemisphere_vertices": _counts(files)}
     background, affine = _background(files)
     variables = {
-        "voxel_index": Variable(("voxel", "axis"), positions),
-        "background": Variable(("x", "y", "z"), background),
+        f"{of}voxel_index": Variable((axis, "axis"), positions),
+        f"{of}background": Variable(("x", "y", "z"), background),
     }
-    return variables, {"affine": affine, "volume_shape": list(files.grid.shape)}
+    return variables, {f"{of}affine": affine, f"{of}volume_shape": list(files.grid.shape)}
 
 
 def _counts(files: BetaFiles) -> list[int]:
@@ -201,7 +204,6 @@ def _target_variables(
         ncsnr = signal_to_noise_of(responses, trials.session, trials.place)[responses.complete]
     ceiling = noise_ceiling(ncsnr, plan.repeats())
     variables = {
-        "target_index": Variable(("target", "axis"), files.grid.index(used).astype(np.int32)),
         "target_ncsnr": Variable(("target",), ncsnr.astype(np.float32), {"ceiling_floor": data.ceiling_floor}),
         "target_ceiling": Variable(("target",), ceiling.astype(np.float32), {"unit": "percent of the variance"}),
     }
@@ -292,7 +294,7 @@ def _origin(files: BetaFiles, n_sessions: int, mask: BoolArray, used: BoolArray)
 def _decoding(
     data: NsdData, files: BetaFiles, used: BoolArray, inputs: Reader, responses: Reader, common: dict[str, Any]
 ) -> Source:
-    variables, attributes = _geometry(files, files.grid.index(used))
+    variables, attributes = _geometry(files, used)
     return Source(
         shape=(int(np.count_nonzero(used)),),
         kind="vector" if files.layout.is_surface else "volume",
@@ -315,12 +317,13 @@ def _encoding(
     shape = inputs(np.array([0])).shape[1:]
     axes = "hemisphere-vertex" if files.layout.is_surface else "voxel"
     names = [f"{axes} " + "-".join(map(str, row)) for row in files.grid.index(used).tolist()]
+    places, attributes = _geometry(files, used, "target_")
     return Source(
         shape=shape,
         kind="image",
         target_names=names,
         read=lambda positions: (inputs(positions), responses(positions)),
-        variables=variables,
-        attributes={"field_of_view": FIELD_OF_VIEW},
+        variables=variables | places,
+        attributes={"field_of_view": FIELD_OF_VIEW, **attributes},
         **common,
     )

@@ -67,9 +67,10 @@ def wanted_files(data: NsdData) -> list[Wanted]:
     ]
     for name in dict.fromkeys([data.mask, *data.atlases.values()]):
         files += _roi_files(layout, name)
+    if layout.space == "nativesurface":
+        files += [Wanted((_key(path),), needed=False) for path in layout.meshes]
     if not layout.is_surface:
-        if data.predict == "statistics":
-            files.append(Wanted(tuple(_key(path) for path in layout.backgrounds)))
+        files.append(Wanted(tuple(_key(path) for path in layout.backgrounds)))
         if data.atlases and data.divide_hemispheres:
             sides = (layout.volumes / "roi" / f"{side}.nsdgeneral.nii.gz" for side in HEMISPHERES)
             files += [Wanted((_key(path),), needed=False) for path in sides]

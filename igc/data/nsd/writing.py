@@ -10,7 +10,9 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from nibabel.freesurfer.io import write_geometry, write_morph_data
 from scipy.io import savemat
+from scipy.spatial import ConvexHull
 
 from igc.data.nsd.betas import SCALE
 from igc.data.nsd.design import BEHAVIOUR, Design, Trials
@@ -24,12 +26,15 @@ __all__ = [
     "write_design",
     "write_hdf5",
     "write_information",
+    "write_mesh",
     "write_mgh",
     "write_nifti",
     "write_stimuli",
 ]
 
 FloatArray = npt.NDArray[np.float32]
+_HALF_AXES = (35.0, 85.0, 55.0)
+"""Of an inflated hemisphere, in millimetres."""
 
 
 def to_integers(percent: npt.ArrayLike) -> npt.NDArray[np.int16]:
@@ -75,6 +80,28 @@ def write_mgh(path: Path, values: npt.NDArray[np.generic]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     shaped = np.asarray(values, dtype=np.float32).reshape(len(values), 1, 1, *values.shape[1:])
     nib.save(nib.freesurfer.mghformat.MGHImage(shaped, np.eye(4)), path)
+
+
+def write_mesh(folder: Path, side: str, directions: npt.NDArray[np.float64]) -> None:
+    """Write an inflated hemisphere and its folds, as FreeSurfer does.
+
+    Parameters
+    ----------
+    folder : Path
+        The subject's folder ``surf``.
+    side : str
+        ``lh`` or ``rh``.
+    directions : array (vertex, 3)
+        Unit vectors to the right, forwards and upwards; the hemisphere is an ellipsoid.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    faces = ConvexHull(directions).simplices.copy()
+    # corners run counter-clockwise where they are seen from outside
+    inward = np.linalg.det(directions[faces]) < 0
+    faces[inward] = faces[inward][:, ::-1]
+    write_geometry(folder / f"{side}.inflated", directions * _HALF_AXES, faces)
+    waves = np.cos(6 * directions[:, 1]) * np.cos(5 * directions[:, 2])
+    write_morph_data(folder / f"{side}.sulc", waves.astype(np.float32))
 
 
 def write_color_table(path: Path, names: tuple[str, ...]) -> None:

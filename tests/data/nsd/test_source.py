@@ -161,11 +161,11 @@ def test_encoding_reads_small_images_and_gives_each_voxel_its_ceiling(ordinary):
     assert responses.shape[1] == len(source.target_names) == len(source.variables["target_ceiling"].values)
     planted = pd.read_csv(ordinary / "planted" / "subj01_func1pt8mm.tsv", sep="\t")
     known = {tuple(row): c for row, c in zip(planted[["x", "y", "z"]].to_numpy(), planted["ceiling"], strict=True)}
-    true = np.array([known[tuple(row)] for row in source.variables["target_index"].values.tolist()])
+    true = np.array([known[tuple(row)] for row in source.variables["target_voxel_index"].values.tolist()])
     found = source.variables["target_ceiling"].values
     assert abs(np.median(found) - np.median(true)) < 2
     assert np.median(np.abs(found - true)) < 2
-    assert source.target_names[0] == "voxel " + "-".join(map(str, source.variables["target_index"].values[0]))
+    assert source.target_names[0] == "voxel " + "-".join(map(str, source.variables["target_voxel_index"].values[0]))
     colours = read_all(settings(ordinary, predict="responses", mask="prf-visualrois", channels="rgb"))[1]
     stimuli = open_stimuli(Layout(ordinary, 1).stimuli).read(source.sample_ids[:3])
     np.testing.assert_allclose(colours[:3], np.moveaxis(stimuli, 3, 1) / 255, atol=1e-6)
@@ -178,7 +178,7 @@ def test_a_model_that_knows_the_truth_has_a_normalised_correlation_of_one(ordina
     held = samples["fold"].values >= 0
     np.testing.assert_array_equal(samples["trials"].values[held], 3)
     planted = pd.read_csv(ordinary / "planted" / "subj01_func1pt8mm.tsv", sep="\t")
-    planted = planted.set_index(["x", "y", "z"]).loc[list(map(tuple, samples["target_index"].values))]
+    planted = planted.set_index(["x", "y", "z"]).loc[list(map(tuple, samples["target_voxel_index"].values))]
     luminance = (planted["code"] == "luminance").to_numpy()
     fields = receptive_fields(planted.loc[luminance, ["field_x", "field_y", "field_sd"]].to_numpy(), 32)
     # luminance comes linearly, so that the planted drive can be had from the inputs alone

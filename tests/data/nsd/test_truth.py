@@ -17,7 +17,8 @@ from igc.errors import DataError
 def test_targets_have_the_fields_that_were_planted_in_their_own_component(small: Path, space: str) -> None:
     data = NsdData(kind="nsd", folder=str(small), space=space, predict="responses", test="none")
     with open_nsd(data, 0) as source:
-        fields, index = source.variables["target_field"].values, source.variables["target_index"].values
+        index = source.variables[f"target_{'vertex' if space == 'fsaverage' else 'voxel'}_index"].values
+        fields = source.variables["target_field"].values
         assert source.attributes["field_of_view"] == 8.4
     table = pd.read_csv(small / "planted" / f"subj01_{space}.tsv", sep="\t", keep_default_na=False)
     axes = ["x", "y", "z"] if space == "func1pt8mm" else ["hemisphere", "vertex"]
