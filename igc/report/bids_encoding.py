@@ -135,7 +135,7 @@ def _write_result(
     describe(path, {"Description": described, **axes, **about})
     path = path.with_name(file_name(files.place, "targets.tsv", **entities))
     table.to_csv(path, sep="\t", index=False, na_rep="n/a", float_format="%.8g")
-    columns = {name: {"Description": TARGET_COLUMNS[name]} for name in table}
+    columns = {name: {"Description": TARGET_COLUMNS[name]} for name in map(str, table.columns)}
     write_text(path.with_suffix(".json"), json.dumps(columns, indent=2) + "\n")
     labels = labels_of(_IMAGES)
     for name in (one for one in _IMAGES if one in table and table[one].notna().any()):

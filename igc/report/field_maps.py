@@ -103,7 +103,7 @@ def _legend(figure: Figure, one: FieldMap, left: float, middle: float, height: f
     low, high = one.limits
     bar = figure.colorbar(ScalarMappable(Normalize(low, high), one.colours), cax=axes)
     bar.set_ticks([low, high], labels=["0" if low == 0 else number(low), number(high)])
-    bar.outline.set_linewidth(0.5)  # type: ignore[operator]
+    bar.outline.set_linewidth(0.5)
     axes.tick_params(length=2, pad=2, labelsize=7.5)
 
 
