@@ -327,7 +327,7 @@ def test_export_is_given_stores_tables_and_the_version(runner: CliRunner, monkey
 
     calls = replace_step(monkeypatch, "bids", "bids")
     arguments = ["a.zarr/zarr.json", "--samples", "s.zarr/zarr.json", "--rois", "r.zarr", "--tables", "t"]
-    assert runner.invoke(app, ["bids", *arguments, "--output", "out"]).exit_code == 0
+    assert runner.invoke(app, ["bids", *arguments, "--fields", "f", "--output", "out"]).exit_code == 0
     assert calls == [
         {
             "samples": Path("s.zarr"),
@@ -336,6 +336,7 @@ def test_export_is_given_stores_tables_and_the_version(runner: CliRunner, monkey
             "tables": Path("t"),
             "output": Path("out"),
             "version": __version__,
+            "fields": Path("f"),
         }
     ]
 

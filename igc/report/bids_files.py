@@ -54,7 +54,7 @@ class VolumeFiles:
         entities: Entities,
         labels: RoiSet | None = None,
         suffix: str = "statmap",
-        outside: float = 0,
+        outside: float = 0.0,
     ) -> list[Path]:
         """Write values (voxel,), or labels of a ROI set, with what is written elsewhere; return the file."""
         ending = "dseg.nii.gz" if labels else f"{suffix}.nii.gz"
@@ -83,7 +83,7 @@ class SurfaceFiles:
         entities: Entities,
         labels: RoiSet | None = None,
         suffix: str = "statmap",
-        outside: float = 0,
+        outside: float = 0.0,
     ) -> list[Path]:
         """Write values (vertex,), or labels of a ROI set, with what is written elsewhere; return the files."""
         paths = []
