@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import dataclass
 
-from igc.attribution.taylor.draws import _without_baselines
+import numpy as np
+import pytest
+import torch
+
+from igc.attribution.drawn import BaselinePool
+from igc.attribution.gradients import Outputs
+from igc.attribution.problem import Problem
+from igc.attribution.taylor import decompose
+from igc.attribution.taylor.draws import _Known, _pair_slopes, _Round, _without_baselines
+from igc.attribution.taylor.parts import Design
+from igc.attribution.taylor.points import moved_values, region_masks, subset_values
+from igc.testing.probes import Quadratic, smooth_network, toy_samples
 
 
 def met(n_draws, n, first=0):
@@ -15,22 +26,134 @@ def test_what_depends_on_the_baseline_alone_is_taken_off_whole():
     rng = np.random.default_rng(0)
     own = rng.normal(size=(7, 2, 3))
     effects = own[met(4, 7, 5)]
-    left = _without_baselines(effects, 5, 1)
-    np.testing.assert_allclose(left[..., [0, 2]], 0, atol=1e-14)
-    np.testing.assert_array_equal(left[..., 1], effects[..., 1])  # coupled effects stay as they are
+    left = _without_baselines(effects, met(4, 7, 5))
+    np.testing.assert_allclose(left, 0, atol=1e-14)
 
 
 def test_what_is_taken_off_comes_from_other_samples():
     rng = np.random.default_rng(1)
     effects = rng.normal(size=(3, 5, 1, 3))
-    left, places = _without_baselines(effects, 0, 1), met(3, 5)
+    left, places = _without_baselines(effects, met(3, 5)), met(3, 5)
     for k in range(3):
         for i in range(5):
             others = [effects[j, m] for j in range(3) for m in range(5) if places[j, m] == places[k, i] and m != i]
             expected = effects[k, i] - np.mean(others, axis=0)
-            np.testing.assert_allclose(left[k, i, :, [0, 2]], expected[:, [0, 2]].T, atol=1e-12)
+            np.testing.assert_allclose(left[k, i], expected, atol=1e-12)
 
 
 def test_a_single_draw_has_nothing_to_compare_with():
     effects = np.random.default_rng(2).normal(size=(1, 5, 1, 3))
-    np.testing.assert_array_equal(_without_baselines(effects, 0, 1), effects)
+    np.testing.assert_array_equal(_without_baselines(effects, met(1, 5)), effects)
+
+
+def problem(model, n=24, d=6, targets=2, **options):
+    random = np.random.default_rng(3)
+    inputs, responses = random.normal(size=(n, d)), random.normal(size=(n, targets))
+    inputs[::2, :2] = 0.0  # a region that does not differ between half of the samples
+    return Problem(Outputs(model), Arrays(inputs, responses), np.arange(n), dtype=torch.float64, **options)
+
+
+@dataclass
+class Arrays:
+    """Samples in memory."""
+
+    inputs: np.ndarray
+    responses: np.ndarray
+
+    @property
+    def n_samples(self):
+        return len(self.inputs)
+
+    @property
+    def input_shapes(self):
+        return (self.inputs.shape[1:],)
+
+    def read(self, rows):
+        return (self.inputs[rows],), self.responses[rows]
+
+    def read_responses(self, rows):
+        return self.responses[rows]
+
+
+def test_outputs_of_moved_regions_are_those_of_the_model_which_is_not_run_where_nothing_moves():
+    network, seen = smooth_network(6, 2), []
+
+    def model(x):
+        seen.append(len(x))
+        return network(x)
+
+    given = problem(model)
+    inputs = given.load(np.arange(24))[0]
+    masks = region_masks(np.array([0, 0, 1, 1, 2, 2]), given.device)
+    start, stop = np.repeat(np.arange(24), 24), np.tile(np.arange(24), 24)
+    at_start = network(inputs[0]).detach()
+    found = moved_values(given.outputs, (inputs, inputs), (start, stop), masks, at_start, 1000)
+    expected = subset_values(Outputs(network), (inputs[0][start],), (inputs[0][stop],), masks, 1000).transpose(0, 1)
+    np.testing.assert_allclose(found, expected, atol=1e-14)
+    differ = 3 * 24 * 23 - 12 * 11
+    assert differ <= sum(seen) < differ + 64
+
+
+@pytest.mark.parametrize("n_targets", [2, 5])
+def test_slopes_of_pairs_are_the_same_from_all_products_and_from_those_of_two_classes(n_targets):
+    given, random = problem(smooth_network(6, n_targets)), np.random.default_rng(4)
+    inputs = given.load(np.arange(24))[0]
+    start, stop = (tuple(x[part] for x in inputs) for part in (slice(0, 12), slice(12, 24)))
+    masks = region_masks(np.arange(6), given.device)
+    amount = torch.as_tensor(0.5 * (np.eye(n_targets)[np.arange(12) % n_targets] - np.eye(n_targets)[0]))
+    place = torch.as_tensor(random.uniform(size=12))
+    both = [_pair_slopes(given, start, stop, place, amount, masks, sparse) for sparse in (False, True)]
+    np.testing.assert_allclose(*both, atol=1e-14)
+    assert float(both[0].abs().max()) > 0.01
+
+
+def test_either_way_to_what_regions_do_together_has_the_mean_over_all_pairs():
+    """Coupled slopes of all pairs, and slopes of pairs minus changes alone, against quadrature over all pairs."""
+    network, labels = smooth_network(6, 2, seed=1), np.array([0, 0, 1, 1, 2, 2])
+    samples = Arrays(*toy_samples(16, 6, network))
+    given = Problem(Outputs(network), samples, np.arange(16), dtype=torch.float64)
+    centre, middle = samples.responses.mean(axis=0), samples.inputs.mean(axis=0)
+    rounds = []
+    for seed in range(80):
+        drawn = Design(BaselinePool(given), labels, np.zeros((2, 6)), centre, middle, 1, False, seed)
+        known = [_Known.of(given, rows) for rows in (np.arange(16), np.random.default_rng(seed).permutation(16))]
+        one = _Round(given, drawn, *known, 0, 1)
+        masks = region_masks(labels, given.device)
+        slopes = (torch.zeros(16, 2, 3, dtype=torch.float64),) * 2  # no line taken off
+        own, other = known
+        ends, outputs = (other.inputs, own.inputs), (other.outputs, own.outputs)
+        alone = drawn.values(given, ends, one.pairs, outputs, masks)[0]
+        centred = (samples.responses - centre)[..., None]
+        coupled = centred * one._coupled(one.pairs, one._places(), masks)
+        free = one._joint(one.pairs, one._places(), *slopes, masks) - centred * alone.numpy()
+        rounds.append([coupled.mean(axis=0), free.mean(axis=0)])
+    rounds = np.array(rounds)
+    starts, stops = np.tile(samples.inputs, (16, 1)), np.repeat(samples.inputs, 16, axis=0)
+    exact = decompose(network, stops, starts, labels, engine="path", pairs=False)
+    effects = exact.shared.reshape(16, 16, 2, 3).mean(axis=1)
+    expected = ((samples.responses - centre)[..., None] * effects).mean(axis=0)
+    error = rounds.std(axis=0) / np.sqrt(len(rounds))
+    assert (np.abs(rounds.mean(axis=0) - expected) < 4 * error).all()
+    assert (error < 0.5 * np.abs(expected).max()).all()
+
+
+def test_effects_of_regions_alone_are_exact_when_every_pair_is_met_once_and_lines_of_a_quadratic_model():
+    model, labels = quadratic_model(), np.array([0, 0, 1, 1, 2, 2])
+    samples = Arrays(*toy_samples(16, 6, model))
+    given = Problem(Outputs(model), samples, np.arange(16), dtype=torch.float64)
+    centre, middle = samples.responses.mean(axis=0), samples.inputs.mean(axis=0)
+    drawn = Design(BaselinePool(given), labels, np.zeros((2, 6)), centre, middle, 16, False, 0)
+    known = [_Known.of(given, rows) for rows in (np.arange(16), np.random.default_rng(0).permutation(16))]
+    found = _Round(given, drawn, *known, 0, 16).contributions().mean(axis=(0, 1))
+    starts, stops = np.tile(samples.inputs, (16, 1)), np.repeat(samples.inputs, 16, axis=0)
+    exact = decompose(model, stops, starts, labels, engine="sets", pairs=False)
+    effects = (exact.independent + 0.5 * exact.first).reshape(16, 16, 2, 3).mean(axis=1)
+    expected = ((samples.responses - centre)[..., None] * effects).mean(axis=0)
+    np.testing.assert_allclose(found[:, :3], expected, atol=1e-12)
+    np.testing.assert_allclose(found[:, 6:9] + found[:, :3], 0, atol=1e-12)  # slopes on the way of all lie on the line
+
+
+def quadratic_model():
+    random = np.random.default_rng(5)
+    matrices = random.normal(size=(2, 6, 6))
+    return Quadratic(random.normal(size=(2, 6)), matrices + matrices.transpose(0, 2, 1))

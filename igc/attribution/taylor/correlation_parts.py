@@ -34,16 +34,27 @@ __all__ = ["PARTS", "TaylorCorrelation"]
 
 PARTS = ("first", "independent", "interactive")
 RESIDUAL = 2
+PILOT_SAMPLES = 32
+"""Samples whose mean gradient is the control variate where samples are baselines: what it is hardly matters."""
 
 
 @dataclass(frozen=True)
 class _Effects:
-    """Covariances of effects with the response, closed to the score, by block."""
+    """Mean contributions of effects, closed to the score, by block."""
 
     parts: Array  # (block, target, part * region)
     further: Array  # (block, target, effect)
     maps: Array  # (part, block, target, component)
     gap: Array  # (block, target), before closure
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What contributions leave out, by block: exact sums, not yet divided by the deviations."""
+
+    by_component: Array  # (block, target, component): mean gradient times covariance of input and response
+    alone: Array  # (block, target, region): control variate of a region alone
+    line: Array  # (block, target, region): of slopes on the way of all
 
 
 @dataclass(frozen=True)
@@ -90,7 +101,7 @@ class TaylorCorrelation:
         """Mean gradient at the baselines: all of shared ones, some where the samples are the baselines."""
         if self._pool.shared is not None:
             return np.asarray(gradients_at(self.problem, self._pool.shared).mean(axis=0))
-        rows = pilot_rows(self.problem.n_samples)
+        rows = pilot_rows(self.problem.n_samples, PILOT_SAMPLES)
         total = np.zeros(())
         for batch in self.problem.batches(len(rows)):
             total = total + gradients_at(self.problem, self.problem.load(rows[batch])[0]).sum(axis=0)
@@ -98,7 +109,8 @@ class TaylorCorrelation:
 
     @cached_property
     def _design(self) -> Design:
-        return Design(self._pool, self.labels, self._pilot, self.draws, self.matrix, self.problem.seed)
+        centre, middle = self.scores.pooled.mean_scalars[0, :, 0], self.scores.pooled.mean_map[0, 0]
+        return Design(self._pool, self.labels, self._pilot, centre, middle, self.draws, self.matrix, self.problem.seed)
 
     @property
     def method(self) -> InteractionAware | None:
@@ -136,10 +148,13 @@ class TaylorCorrelation:
         whole, drawn, rest = self._effects(state)
         fixed = self._pool.shared is not None
         weights = None if fixed else np.ones(len(drawn.gap))
+        # a draw is in the jackknife with its sample, with its baseline, and where both are of one group
+        n_groups, others = len(state.baseline_draws), self.draws - 1
+        copies = 1.0 + (self.draws / others + 2 / n_groups if n_groups and others else 0.0)
 
         def estimate(part: Callable[[_Effects], Array]) -> MapEstimate:
             without = None if rest is None else part(rest)
-            return MapEstimate(part(whole)[0], None if fixed else part(drawn), weights, without, 1.0)
+            return MapEstimate(part(whole)[0], None if fixed else part(drawn), weights, without, copies)
 
         parts: dict[str, npt.NDArray[np.generic]] = {"part": np.array(PARTS, dtype=object), "region": self.names}
         tables = {"part_attribution": Table(estimate(lambda effects: effects.parts), parts)}
@@ -176,31 +191,43 @@ class TaylorCorrelation:
         n = self._design.n_regions
         trust = _trust(state.replicates, n)
         shares = _shares(pooled, state.replicates, 2 * n, partial(_joined, n_regions=n, trust=trust))
-        gradient = self._gradient(state.gradients.pooled())
-        covariance = scores.input_response[None]
-        whole = self._closed(pooled, gradient, covariance, shares, trust)
-        replicates = self._closed(state.replicates, gradient, covariance, shares, trust)
+        known = self._known(state.gradients.pooled(), scores.pooled)
+        whole = self._closed(pooled, pooled.mean_map, known, shares, trust)
+        replicates = self._closed(state.replicates, state.replicates.mean_map, known, shares, trust)
         if not scores.resolved:
             return whole, replicates, None
-        apart = self._gradient(leave_one_out(state.gradients) if len(state.gradients.block) else state.gradients)
-        rest = self._closed(leave_one_out(state.maps), apart, scores.without_group.covariance(0), shares, trust)
-        return whole, replicates, rest
+        left, gradients = leave_one_out(state.maps), state.gradients
+        rest = self._known(leave_one_out(gradients) if len(gradients.block) else gradients, scores.without_group)
+        means = left.mean_map + _without_their_draws(state)
+        return whole, replicates, self._closed(left, means, rest, shares, trust)
 
-    def _gradient(self, gradients: Moments) -> Array:
-        """Return the mean gradient at the baselines, (block or 1, target, component)."""
-        return self._pilot[None] if self._pool.shared is not None else gradients.mean_map
-
-    def _closed(self, moments: Moments, gradient: Array, covariance: Array, shares: Array, trust: float) -> _Effects:
-        n, members = self._design.n_regions, self._members
-        known = correlation_scale(moments)[..., None]
-        scale = np.where(known > 0, known, np.nan)
-        effects = scale * _joined(moments.covariance(0), n, trust)
-        by_component = scale * gradient * covariance
+    def _known(self, gradients: Moments, scores: Moments) -> _Known:
+        """Return what is exact: computed once a sample, or from the moments of inputs and responses, by block."""
+        members, covariance = self._members, scores.covariance(0)
+        pilot = (self._pilot * covariance) @ members.T
+        if self._pool.shared is not None:
+            by_component = self._pilot[None] * covariance
+            return _Known(by_component, pilot, by_component @ members.T)
+        n = self.problem.n_components
+        by_component = gradients.mean_map[..., :n] * covariance
+        both = gradients.covariance(0)
+        moved = both[..., :n] * (scores.mean_map - self._design.middle)  # products were centred by the mean of all
         first = by_component @ members.T
+        line = 0.5 * (both[..., n:] - moved @ members.T + first)
         local = self._design.local
-        control = (scale * self._pilot * covariance) @ members.T
-        alone = effects[..., :n] + (1 - local) * (control - first)
+        return _Known(by_component, local * first + (1 - local) * pilot, line)
+
+    def _closed(self, moments: Moments, means: Array, known: _Known, shares: Array, trust: float) -> _Effects:
+        n, members = self._design.n_regions, self._members
+        product = correlation_scale(moments)[..., None]
+        scale = np.where(product > 0, product, np.nan)
+        effects = scale * _joined(means, n, trust)
+        by_component = scale * known.by_component
+        first = by_component @ members.T
+        alone = effects[..., :n] + scale * known.alone - first
         together = effects[..., n : 2 * n]
+        if self._pool.shared is None:
+            together = together + trust * scale * (known.line - known.alone)
         gap = (first + alone + together).sum(axis=2) - correlation(moments)
         taken = shares * gap[..., None]
         alone, together = alone - taken[..., :n], together - taken[..., n : 2 * n]
@@ -211,6 +238,17 @@ class TaylorCorrelation:
             np.stack([by_component, alone @ spread, together @ spread]),
             gap,
         )
+
+
+def _without_their_draws(state: TaylorState) -> Array:
+    """Return what means change, to first order, when draws with baselines of a group are left out.
+
+    To be added to the change when the samples of the group are left out, (group, target, effect).
+    """
+    if not len(state.baseline_draws):
+        return np.zeros(())
+    left = (state.baseline_draws.sum() - state.baseline_draws)[:, None, None]
+    return np.asarray(-state.by_baseline / left)
 
 
 def _joined(effects: Array, n_regions: int, trust: float) -> Array:
@@ -226,7 +264,7 @@ def _trust(replicates: Moments, n_regions: int) -> float:
     """
     if len(replicates.block) < 2:
         return 0.0
-    spread = replicates.covariance(0)[..., n_regions : 3 * n_regions].var(axis=0)
+    spread = replicates.mean_map[..., n_regions : 3 * n_regions].var(axis=0)
     coupled, free = float(spread[..., :n_regions].sum()), float(spread[..., n_regions:].sum())
     return coupled / (coupled + free) if coupled + free > 0 else 0.0
 
@@ -238,7 +276,8 @@ def _shares(pooled: Moments, replicates: Moments, n_closing: int, join: Callable
     Its covariance is taken between the draws of one sample, where nothing else varies.
     """
     covariance, variance = pooled.covariance(RESIDUAL)[0], pooled.scalar_covariance(RESIDUAL, RESIDUAL)[0]
-    varies = variance > 1e-12 * pooled.scalar_covariance(1, 1)[0]  # else nothing but rounding is left to close
+    size = pooled.scalar_covariance(0, 0)[0] * pooled.scalar_covariance(1, 1)[0]
+    varies = variance > 1e-12 * size  # else nothing but rounding is left to close
     if len(replicates.block) > 1:
         covariance = replicates.covariance(RESIDUAL).mean(axis=0) - covariance
     covariance = join(covariance)

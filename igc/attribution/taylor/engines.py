@@ -13,7 +13,7 @@ from torch import Tensor
 
 from igc.attribution.gradients import Inputs, Outputs, flatten
 from igc.attribution.paths import gauss_kronrod
-from igc.attribution.taylor.points import couples, region_masks, subset_slopes, subset_values
+from igc.attribution.taylor.points import couples, joint_slopes, region_masks, subset_slopes, subset_values
 from igc.stats.moments import Array
 
 __all__ = ["ENGINES", "ORDERS", "Region", "Terms", "power_fit"]
@@ -71,10 +71,15 @@ class Region:
         """Return outputs where subsets have moved, (sample, target, subset)."""
         return subset_values(self.outputs, self.start, self.stop, subsets, self.batch_size).permute(1, 2, 0)
 
-    def slopes(self, moved: Tensor, position: float) -> Tensor:
-        """Return slopes along each region where subsets have moved so far, (sample, target, region)."""
+    def slopes(self, position: float) -> Tensor:
+        """Return slopes along each region where all have moved so far, (sample, target, region)."""
         place = self.stop[0].new_full((len(self.stop[0]),), position)
-        parts = subset_slopes(self.outputs, self.start, self.stop, moved, self.masks, place, self.batch_size)
+        return joint_slopes(self.outputs, self.start, self.stop, self.masks, place, self.batch_size)
+
+    def solo_slopes(self, position: float) -> Tensor:
+        """Return slopes along each region where it alone has moved so far, (sample, target, region)."""
+        place = self.stop[0].new_full((len(self.stop[0]),), position)
+        parts = subset_slopes(self.outputs, self.start, self.stop, self.masks, self.masks, place, self.batch_size)
         return parts.permute(1, 2, 0)
 
     @cached_property
@@ -100,7 +105,7 @@ def by_sets(region: Region, pairs: bool) -> Terms:
     """
     masks, (low, high) = region.masks, region.ends
     alone, without = region.values(masks), region.values(~masks)
-    first = region.slopes(torch.zeros_like(masks), 0.0)
+    first = region.slopes(0.0)
     solo = alone - low[..., None]
     change = high - low
     total = change - solo.sum(dim=-1)
@@ -148,9 +153,8 @@ def by_path(region: Region, pairs: bool) -> Terms:
     Terms
     """
     exact, rule = by_sets(region, pairs), gauss_kronrod()
-    everything = torch.ones_like(region.masks)
-    together = torch.stack([region.slopes(everything, float(t)) for t in rule.nodes], dim=-1)
-    alone = torch.stack([region.slopes(region.masks, float(t)) for t in rule.nodes], dim=-1)
+    together = torch.stack([region.slopes(float(t)) for t in rule.nodes], dim=-1)
+    alone = torch.stack([region.solo_slopes(float(t)) for t in rule.nodes], dim=-1)
     weights, coarse = (together.new_tensor(w) for w in (rule.weights, rule.coarse_weights))
     shared = (together - alone) @ weights
     spread = (together @ (weights - coarse)).abs().sum(dim=-1) + (alone @ (weights - coarse)).abs().sum(dim=-1)
@@ -246,9 +250,8 @@ def _gradient(value: Tensor, leaves: Inputs, *, keep: bool) -> Tensor:
 def _third_derivative(region: Region) -> Tensor:
     """Return the largest third derivative along the path, of a polynomial through slopes, (sample, target)."""
     nodes = gauss_kronrod().nodes
-    everything = torch.ones_like(region.masks[:1])
     whole = Region(region.outputs, region.start, region.stop, np.zeros_like(region.labels), region.batch_size)
-    slopes = torch.stack([whole.slopes(everything, float(t))[..., 0] for t in nodes], dim=-1)
+    slopes = torch.stack([whole.slopes(float(t))[..., 0] for t in nodes], dim=-1)
     powers = np.arange(ORDERS)
     grid = np.linspace(0, 1, 65)[:, None]
     second = np.where(powers >= 2, powers * (powers - 1) * grid ** np.maximum(powers - 2, 0), 0.0)

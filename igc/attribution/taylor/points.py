@@ -7,9 +7,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from igc.attribution.gradients import Inputs, Outputs, flatten, output_gradients, unflatten
+from igc.attribution.gradients import Inputs, Outputs, flatten, output_gradients, shift, unflatten
+from igc.attribution.problem import Rows
 
-__all__ = ["couples", "region_masks", "slopes", "subset_slopes", "subset_values"]
+__all__ = ["couples", "joint_slopes", "moved_values", "region_masks", "slopes", "subset_slopes", "subset_values"]
+
+TAIL = 64
+"""The last pass is filled up to a multiple of so many points, since the first pass of a new size costs much more."""
 
 
 def region_masks(labels: npt.NDArray[np.int64], device: torch.device) -> Tensor:
@@ -57,6 +61,56 @@ def subset_values(outputs: Outputs, start: Inputs, stop: Inputs, subsets: Tensor
             points = torch.where(chosen[:, None], high, low).reshape(-1, low.shape[1])
             parts.append(outputs(unflatten(points, stop)).reshape(len(chosen), len(low), -1))
     return torch.cat(parts)
+
+
+def moved_values(
+    outputs: Outputs,
+    ends: tuple[Inputs, Inputs],
+    pairs: tuple[Rows, Rows],
+    subsets: Tensor,
+    at_start: Tensor,
+    batch_size: int,
+) -> Tensor:
+    """Return the outputs of pairs where one subset has moved; the model is not run where nothing in it differs.
+
+    Parameters
+    ----------
+    outputs : Outputs
+        What is explained.
+    ends : tuple of Inputs (sample, ...)
+        Baselines and inputs.
+    pairs : tuple of array of int (pair,)
+        Number of the baseline and of the input of each pair.
+    subsets : torch.Tensor (subset, component)
+        Booleans.
+    at_start : torch.Tensor (sample, target)
+        The outputs at the baselines.
+    batch_size : int
+        Points a forward pass.
+
+    Returns
+    -------
+    torch.Tensor (pair, subset, target)
+    """
+    low, high = (flatten(end) for end in ends)
+    start, stop = (torch.as_tensor(which, device=low.device) for which in pairs)
+    members, step = subsets.T.to(low.dtype), max(1, batch_size)
+    moves = torch.cat(
+        [
+            (high[stop[i : i + step]] != low[start[i : i + step]]).to(low.dtype) @ members > 0
+            for i in range(0, len(start), step)
+        ]
+    )
+    pair, subset = torch.nonzero(moves, as_tuple=True)
+    values = at_start[start][:, None].repeat(1, len(subsets), 1)
+    with torch.no_grad():
+        for first in range(0, len(pair), step):
+            who, which = pair[first : first + step], subset[first : first + step]
+            points = torch.where(subsets[which], high[stop[who]], low[start[who]])
+            full = min(step, -(-len(points) // TAIL) * TAIL)
+            points = torch.cat([points, points[:1].expand(full - len(points), -1)])
+            values[who, which] = outputs(unflatten(points, ends[1]))[: len(who)]
+    return values
 
 
 def slopes(outputs: Outputs, points: Inputs, directions: Inputs) -> Tensor:
@@ -117,4 +171,34 @@ def subset_slopes(
         directions = along[here, None].to(low.dtype) * change
         flat = points.reshape(-1, low.shape[1]), directions.reshape(-1, low.shape[1])
         parts.append(slopes(outputs, unflatten(flat[0], stop), unflatten(flat[1], stop)).reshape(*points.shape[:2], -1))
+    return torch.cat(parts)
+
+
+def joint_slopes(
+    outputs: Outputs, start: Inputs, stop: Inputs, masks: Tensor, position: Tensor, batch_size: int
+) -> Tensor:
+    """Return slopes along each region where all have moved so far: by gradients, or by directions where these are less.
+
+    Parameters
+    ----------
+    outputs, start, stop, position, batch_size
+        As for :func:`subset_slopes`.
+    masks : torch.Tensor (region, component)
+        Booleans.
+
+    Returns
+    -------
+    torch.Tensor (batch, target, region)
+    """
+    with torch.no_grad():
+        n_targets = outputs(tuple(x[:1] for x in stop)).shape[1]
+    if n_targets > len(masks):
+        every = torch.ones_like(masks)
+        return subset_slopes(outputs, start, stop, every, masks, position, batch_size).permute(1, 2, 0)
+    members, parts = masks.T.to(stop[0].dtype), []
+    for first in range(0, len(position), batch_size):
+        low, high = (tuple(x[first : first + batch_size] for x in end) for end in (start, stop))
+        points = shift(low, high, position[first : first + batch_size])
+        change = (flatten(high) - flatten(low))[:, None]
+        parts.append((torch.stack(output_gradients(outputs, points), dim=1) * change) @ members)
     return torch.cat(parts)

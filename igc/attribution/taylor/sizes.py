@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ import torch
 from igc.attribution.drawn import BaselinePool, uniform_draws
 from igc.attribution.estimate import MapEstimate
 from igc.attribution.gradients import flatten
+from igc.attribution.prepared import prepare
 from igc.attribution.problem import Problem, Rows
 from igc.attribution.tables import Table
 from igc.attribution.taylor.engines import Region, by_sets
@@ -47,6 +49,7 @@ def effect_sizes(problem: Problem, pool: BaselinePool, labels: npt.NDArray[np.in
         (target, size), with a standard error over samples.
     """
     rows = pilot_rows(problem.n_samples, SIZED_SAMPLES)
+    problem = replace(problem, outputs=prepare(problem.outputs, problem.load(rows[:4])[0]))
     batches = problem.batches(len(rows))
     sizes = np.concatenate([_sizes(problem, pool, labels, pairs, rows[batch]) for batch in batches])
     hidden = _hidden(problem, rows)
@@ -74,7 +77,7 @@ def _sizes(problem: Problem, pool: BaselinePool, labels: npt.NDArray[np.int64], 
     if terms.pairs is not None:
         together = 0.5 * terms.pairs.abs().sum(dim=(-1, -2))
         together = together + (terms.interactive_total - 0.5 * terms.pairs.sum(dim=(-1, -2))).abs()
-    at_input = region.slopes(torch.ones_like(region.masks), 1.0).sum(dim=-1)
+    at_input = region.slopes(1.0).sum(dim=-1)
     parts = [terms.first.abs().sum(dim=-1), terms.independent.abs().sum(dim=-1), together]
     values = torch.stack([*parts, (terms.change - at_input).abs(), terms.change.abs()], dim=-1)
     return np.asarray(values.double().cpu().numpy())
