@@ -1,11 +1,12 @@
 """Kill processes of a running workflow at random, again and again, and compare the end with an unbroken run.
 
 Run it from the root of a checkout: ``python benchmarks/soak.py --kills 200 --log soak.tsv``. It works in a temporary
-folder, on a copy of the checkout, over a study of small images that passes through every rule. Its downloads come from
-a server of this script. Each kill is a SIGKILL: of any one process of the run (also of Snakemake itself, whose jobs
-then go on without it), or of all of them at once, as when a node is lost. Whenever Snakemake ends, the run is started
-again, as a user would: with ``--unlock`` first if it says that its folder is locked. When a run has finished, its
-results are compared with those of the unbroken run, and thrown away.
+folder, on a copy of the checkout, over a study of small images; with ``--brains`` two small brains come to it, so that
+every rule of the workflow runs. Its downloads come from a server of this script. Each kill is a SIGKILL: of any one
+process of the run (also of Snakemake itself, whose jobs then go on without it), or of all of them at once, as when a
+node is lost. Whenever Snakemake ends, the run is started again, as a user would: with ``--unlock`` first if it says
+that its folder is locked. When a run has finished, its results are compared with those of the unbroken run, and thrown
+away.
 """
 
 from __future__ import annotations
@@ -46,16 +47,38 @@ studies:
     samplers:
       pixels: {kind: gaussian}
     methods:
-      igc: {points: 1, options: {side: outputs}}  # not the side that happens to be faster at the moment
-      naive_correlation: {}
+      igc: {points: 1, shards: 2, options: {side: outputs}}  # not the side that happens to be faster at the moment
+      pmi: {samples: 20, options: {sampler: pixels, draws: 2}}
     rois:
       quadrants: {kind: quadrants}
     yardsticks: {samples: 20, steps: 3, subsets: 12, scored: 60, randomized: 1}
+    fields: {models: [network], methods: [igc]}
 """
-RULES = "fetch preprocess rois train fit_sampler attribute aggregate yardsticks compare summarize report explore"
+BRAINS = """
+  first: &brain
+    title: A brain that is made
+    data: &made
+      kind: nsd
+      source: simulated
+      folder: resources/brains
+      recipe: {sessions: [1, 1], shared: 20, image_size: 16}
+      atlases: {areas: prf-visualrois}
+    models:
+      ridge: {kind: linear, alphas: [1.0, 100.0, 2], inner_folds: 2}
+    methods:
+      linear_igc: {}
+    rois:
+      areas: {kind: atlas, atlas: areas}
+    yardsticks: {samples: 4, steps: 2, subsets: 12, scored: 12, randomized: 0}
+  second:
+    <<: *brain
+    data: {<<: *made, subject: 2}
+groups:
+  brains: {studies: [first, second], missing_regions: true}
+"""
 # what a run measures of itself: times, rates and memory
 MEASURED = {"seconds", "work_seconds", "evaluations_per_second", "peak_memory"}
-SHOWS_TIMES = {"diagnostics.png"}
+SHOWS_TIMES = {"diagnostics.png", "verdict.png"}
 MARKS = {".snakemake_timestamp"}  # of Snakemake: an empty file in a folder that a job made
 PATIENCE = 600.0
 
@@ -78,7 +101,7 @@ def write_digits(folder):
     return digests
 
 
-def make_checkout(folder, address, digests):
+def make_checkout(folder, address, digests, brains=False):
     """Copy what a run needs, with the study as its configuration and the server in the place of the mirrors."""
     ignored = shutil.ignore_patterns("__pycache__", "samples")
     for name in ("igc", "workflow", "envs"):
@@ -86,7 +109,7 @@ def make_checkout(folder, address, digests):
     (folder / "profiles").symlink_to("workflow/profiles")
     shutil.copy(ROOT / "Snakefile", folder)
     (folder / "config").mkdir()
-    (folder / "config" / "config.yaml").write_text(STUDY)
+    (folder / "config" / "config.yaml").write_text(STUDY + BRAINS if brains else STUDY)
     with (folder / "igc" / "data" / "fetch.py").open("a") as opened:
         opened.write(f"\nMNIST_SHA256.update({digests!r})\n")
         opened.write(f"FETCHERS = {{'mnist': lambda data: fetch_mnist(data, ({address!r},))}}\n")
@@ -155,7 +178,7 @@ class Session:
     def start(self, *arguments):
         """Start Snakemake."""
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "IGC_SOAK": self.mark}
-        command = [sys.executable, "-m", "snakemake", "--cores", "1", *arguments]
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
         with self.log.open("w") as opened:
             self.process = subprocess.Popen(
                 command, cwd=self.folder, env=environment, stdout=opened, stderr=subprocess.STDOUT
@@ -177,12 +200,6 @@ class Session:
                 if process.environ().get("IGC_SOAK") == self.mark and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
         return found
-
-    def orphans(self):
-        """Return processes that no running Snakemake waits for."""
-        alive = {self.process.pid} if self.process.poll() is None else set()
-        waited = alive | {child.pid for pid in alive for child in psutil.Process(pid).children(recursive=True)}
-        return [process for process in self.members() if process.pid not in waited]
 
     def kill(self, chance):
         """Kill one process of the run, or all, and return what it was."""
@@ -303,6 +320,7 @@ def main():
     parser.add_argument("--minutes", type=float, default=50.0, help="kill no more after so long")
     parser.add_argument("--every", type=float, default=5.0, help="mean seconds between two kills")
     parser.add_argument("--seed", type=int, default=0, help="of victims and moments")
+    parser.add_argument("--brains", action="store_true", help="run every rule, in three studies")
     parser.add_argument("--log", type=Path, default=Path("soak.tsv"), help="a line an event")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
@@ -310,7 +328,7 @@ def main():
         digests = write_digits(place / "server")
         with serving(place / "server") as address:
             (place / "run").mkdir()
-            make_checkout(place / "run", address, digests)
+            make_checkout(place / "run", address, digests, options.brains)
             session = Session(place / "run")
             seconds, expected = session.unbroken(), compared(session.folder)
             print(f"an unbroken run took {seconds:.0f} s and made {len(expected)} files", flush=True)
