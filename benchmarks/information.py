@@ -4,8 +4,8 @@ Run after the default studies: ``python benchmarks/information.py results/mnist 
 
 The bare model runs at its best batch size on images in memory. The loop does what the published program does: patch by
 patch and image by image, one batch of fills for each, every pixel drawn by itself with one call of numpy. Draws and
-model calls are equal, so that fills that equal the original are not skipped in the comparison of the two; how many
-there are is printed beside it.
+predictions are equal, so that fills that equal the original are not skipped in the comparison of the two; how many
+there are is printed beside it. All are run in turn, several times, and medians are printed.
 """
 
 from __future__ import annotations
@@ -24,20 +24,6 @@ from igc.attribution.information.files import load_sampler
 from igc.attribution.information.fills import Fills
 from igc.attribution.information.predictive import Categories, Measure
 from igc.store.arrays import read_values
-
-
-class Timed:
-    """Adds up the time spent in a function, and the rows it is given."""
-
-    def __init__(self, function):
-        self.function, self.seconds, self.rows = function, 0.0, 0
-
-    def __call__(self, *arguments):
-        started = time.perf_counter()
-        result = self.function(*arguments)
-        self.seconds += time.perf_counter() - started
-        self.rows += len(arguments[0])
-        return result
 
 
 class TimedSampler:
@@ -63,7 +49,7 @@ class TimedSampler:
         return found
 
 
-def bare_rate(model, images, seconds=3.0):
+def bare_rate(model, images, seconds=2.0):
     """Return the best rate of the model alone over batch sizes, and the batch size."""
     best = (0.0, 0)
     for size in (64, 128, 256, 512, 1024):
@@ -79,19 +65,17 @@ def bare_rate(model, images, seconds=3.0):
 
 
 def engine(model, sampler, images, patch, stride, batch_size):
-    """Explain images by the engine; return seconds, seconds in the sampler and the tally."""
-    timed = Timed(model)
+    """Explain images by the engine; return seconds, draws and predictions."""
     measure = Measure(Categories(), "gain")
-    fills = Fills(
-        Outputs(timed), sampler, patch_blocks([images.shape[1:]], patch, stride), measure, measure, 0, batch_size
-    )
+    blocks = patch_blocks([images.shape[1:]], patch, stride)
+    fills = Fills(Outputs(model), sampler, blocks, measure, measure, 0, batch_size)
     started = time.perf_counter()
     draws = evaluations = 0
     for part in fills.batches(len(images), 10):
         some = images[part]
         for found in fills.run((some,), np.arange(len(images))[part], torch.zeros(len(some), 10)):
             draws, evaluations = draws + found.tally.draws, evaluations + found.tally.evaluations
-    return time.perf_counter() - started, timed.seconds, draws, evaluations
+    return time.perf_counter() - started, draws, evaluations
 
 
 def loop(model, filler, images, patch, stride, draws):
@@ -125,6 +109,8 @@ def main():
     parser.add_argument("model")
     parser.add_argument("sampler", help="name under samplers/, or a folder")
     parser.add_argument("--samples", type=int, default=32)
+    parser.add_argument("--loop", type=int, default=4, help="images of the loop")
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--stride", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
@@ -136,27 +122,34 @@ def main():
     model = igc.load_model(study / "models" / arguments.model)
     folder = study / "samplers" / arguments.sampler
     filler = load_sampler(folder if folder.is_dir() else arguments.sampler)
+    few = images[: arguments.loop]
+    rounds = [one_round(model, filler, images, few, arguments.stride) for _ in range(arguments.rounds)]
+    found = {name: float(np.median([one[name] for one in rounds])) for name in rounds[0]}
+    for name, value in found.items():
+        print(f"{name:72s} {value:.4g}")
+
+
+def one_round(model, filler, images, few, stride):
+    """Run the model alone, the loop and the engine in turn; return what was measured, by name."""
     rate, size = bare_rate(model, images)
-    print(f"bare model: {rate:.0f} evaluations a second, best batch {size}")
-    for skipping in (False, True):
+    slow, drawing = (seconds / len(few) for seconds in loop(model, filler, few, filler.patch, stride, 16))
+    told = {"bare model, predictions a second": rate, "its best batch": size}
+    told |= {"loop, seconds an image": slow, "of it sampling": drawing}
+    for label, skipping in (("engine, every fill predicted", False), ("engine, unchanged fills skipped", True)):
         sampler = TimedSampler(filler, skipping)
-        seconds, inside, draws, evaluations = engine(model, sampler, images, filler.patch, arguments.stride, size)
-        again, _ = bare_rate(model, images)
-        rest = seconds - sampler.seconds
-        print(
-            f"engine, {'fills that change nothing skipped' if skipping else 'every fill predicted'}: "
-            f"{seconds / len(images):.3f} s an image, {sampler.seconds / len(images):.3f} of it sampling; "
-            f"{evaluations} of {draws} fills predicted; without sampling {evaluations / rest:.0f} a second, "
-            f"{evaluations / rest / again:.2f} of the bare model; inside the model {inside / rest:.2f} of that time"
+        seconds, draws, evaluations = engine(model, sampler, images, filler.patch, stride, size)
+        whole, inside = seconds / len(images), sampler.seconds / len(images)
+        told[f"{label}: seconds an image"] = whole
+        told[f"{label}: of it sampling"] = inside
+        told[f"{label}: predictions an image"] = evaluations / len(images)
+        told[f"{label}: share of the fills asked for"] = evaluations / draws
+        told[f"{label}: predictions a second over the bare model, sampling apart"] = (
+            evaluations / (seconds - sampler.seconds) / rate
         )
-        if not skipping:
-            full = seconds, sampler.seconds
-    few = images[: max(1, len(images) // 8)]
-    slow, drawing = loop(model, filler, few, filler.patch, arguments.stride, 16)
-    print(f"patch by patch: {slow / len(few):.3f} s an image, {drawing / len(few):.3f} of it sampling")
-    ratio = slow / len(few) / (full[0] / len(images))
-    apart = (slow - drawing) / len(few) / ((full[0] - full[1]) / len(images))
-    print(f"engine against it, at equal draws and calls: {ratio:.1f} x, without sampling {apart:.1f} x")
+        told[f"{label}: faster than the loop"] = slow / whole
+        told[f"{label}: faster than the loop, sampling apart"] = (slow - drawing) / (whole - inside)
+        told[f"{label}: sampling faster than the loop's"] = drawing / inside
+    return told
 
 
 if __name__ == "__main__":

@@ -133,7 +133,7 @@ class WindowedNetwork:
         torch.Tensor (fill, output)
         """
         whole = trace[0]
-        members = torch.as_tensor(block, device=whole.device)
+        members = torch.as_tensor(np.ascontiguousarray(block), device=whole.device)
         if whole.ndim == 2:
             return self._flat(trace, 0, rows, members, values)
         _, *place = np.unravel_index(block, whole.shape[1:])

@@ -180,6 +180,7 @@ def test_maps_are_the_same_and_the_model_is_run_on_originals_alone(monkeypatch):
     torch.manual_seed(0)
     images = torch.rand(9, 1, 10, 10).double()
     model = settled(convolutional_classifier((1, 10, 10), 3, channels=(3, 4), hidden=5))
+    model.readout.weight.mul_(20)
     samples = images.numpy(), np.eye(3)[np.arange(9) % 3]
     options = {"method": "pmi", "patch": 3, "stride": 2, "draws": 24, "progress": False}
     rows, forward = [], nn.Conv2d.forward

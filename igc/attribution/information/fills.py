@@ -33,6 +33,10 @@ MAX_SAMPLES = 256
 MAX_CHUNK = 64
 CHUNK_NUMBERS = 1 << 12
 BATCH_NUMBERS = 1 << 23
+ALL = 2.0**1000
+"""Draws that a single one stands for where there is no other."""
+UNSEEN = 0.5
+"""Draws that stand for those that were not made, where all that were made say nothing."""
 DRAWN_TOGETHER = 1 << 13
 """Fills of several patches that are drawn at once."""
 TINY = 2.0**-54
@@ -221,14 +225,18 @@ class _Batch:
         stretch = _Stretch(self, number, first, stop)
         if self.fills.sampler.fixed:
             stretch.draw(0, 0, torch.ones_like(stretch.active), 1)
-            return self._found(stretch, first, stretch.sums.sum(dim=(2, 3)), fixed=True)
+            replicates = stretch.sums.sum(dim=(2, 3))[:, :, None].expand(-1, -1, REPLICATES, -1, -1)
+            ones = torch.ones_like(stretch.active, dtype=torch.int64)
+            return self._found(stretch, first, replicates, ones, torch.full_like(ones, ALL, dtype=torch.float64))
         stretch.draw(0, 0, torch.ones_like(stretch.active), MIN_DRAWS)
         done = torch.zeros(2, *stretch.active.shape, dtype=torch.int64, device=stretch.active.device)
         spread = self._shown(stretch, done)[0]
         # each half decides about the other, so that its number of draws is independent of what is drawn
         enough = doublings(spread.flip(0), self.fills.unit, self.fills.most)
         for stage in range(1, self.fills.most + 1):
-            wanted = (enough >= stage) | (self._shown(stretch, done)[1].flip(0) > self.fills.bias)
+            wanted = enough >= stage
+            if math.isfinite(self.fills.bias):
+                wanted = wanted | (self._shown(stretch, done)[1].flip(0) > self.fills.bias)
             wanted = wanted & (done == stage - 1)
             if not bool(wanted.any()):
                 break
@@ -236,13 +244,31 @@ class _Batch:
                 stretch.draw(stage, half, wanted[half], REPLICATES << (stage - 1))
             done = done + wanted
         replicates, count = (stretch.sums / _counts(done)).mean(dim=2), (REPLICATES << done).sum(dim=0)
-        found = self._found(stretch, first, replicates)
+        found = self._found(stretch, first, replicates, count, count.double())
         return replace(
             found,
+            loss=self._unseen(found.loss, stretch, count.double()),
             spread=np.asarray((spread**2).mean(dim=0).sqrt().cpu().numpy()),
-            draws=np.asarray(count.cpu().numpy()),
             tally=found.tally + self._resolution(replicates.mean(dim=2), count, stretch.active),
         )
+
+    def _unseen(self, loss: Loss, stretch: _Stretch, count: Tensor) -> Loss:
+        """Give an error to blocks of which no fill differed from the original, though one might have.
+
+        It is what half a draw more would add, if that had the variance that is usual among the blocks around.
+        """
+        alone = stretch.active & (stretch.met == 0)
+        if not bool(alone.any()):
+            return loss
+        n, b = alone.shape
+        single = loss.variance().reshape(n, b, -1) * count[..., None]
+        usual = torch.where(stretch.active[..., None], single, torch.nan).nanmedian(dim=1, keepdim=True).values
+        variance = torch.where(alone[..., None], usual * UNSEEN / (count * (count + UNSEEN))[..., None], 0.0)
+        # blocks may err to either side: half of the replicates, other ones in each, are above and half below
+        order = stretch.random("unseen").argsort(axis=2)
+        side = torch.as_tensor(1.0 - 2.0 * (order < REPLICATES // 2), device=count.device)
+        added = side[..., None] * (variance * (REPLICATES - 1)).sqrt()[:, :, None]
+        return Loss(loss.value, loss.deviations + added.flatten(0, 1))
 
     def _resolution(self, means: Tensor, draws: Tensor, active: Tensor) -> Tally:
         """Count what so few draws cannot tell, from means (sample, block, statistic, output)."""
@@ -258,25 +284,25 @@ class _Batch:
         means = stretch.sums / _counts(done)
         spread, bias = [], []
         for half in (0, 1):
-            variance = self._loss(self.fills.judge, means[:, :, half]).variance()
             draws = (REPLICATES << done[half]).double()
+            variance = self._loss(self.fills.judge, means[:, :, half], draws).variance()
             spread.append((variance.mean(dim=1).reshape(draws.shape) * draws).sqrt())
             bias.append(variance.amax(dim=1).reshape(draws.shape) / 4)  # half the variance of both halves together
         return torch.stack(spread), torch.stack(bias)
 
-    def _found(self, stretch: _Stretch, first: int, replicates: Tensor, fixed: bool = False) -> Found:
-        """Turn the means of replicates, (sample, block, replicate, statistic, output), into estimates."""
-        if fixed:
-            replicates = replicates[:, :, None].expand(-1, -1, REPLICATES, -1, -1)
-        n, b = replicates.shape[:2]
-        ones = np.ones((n, b), dtype=np.int64)
-        return Found(first, self._loss(self.fills.measure, replicates), np.zeros((n, b)), ones, stretch.tally)
+    def _found(self, stretch: _Stretch, first: int, replicates: Tensor, made: Tensor, draws: Tensor) -> Found:
+        """Turn the means of replicates, (sample, block, replicate, statistic, output), into estimates.
 
-    def _loss(self, measure: Measure, replicates: Tensor) -> Loss:
+        ``made`` are the draws that were made, ``draws`` those that they stand for, (sample, block).
+        """
+        loss = self._loss(self.fills.measure, replicates, draws)
+        return Found(first, loss, np.zeros(tuple(made.shape)), np.asarray(made.cpu().numpy()), stretch.tally)
+
+    def _loss(self, measure: Measure, replicates: Tensor, draws: Tensor) -> Loss:
         b = replicates.shape[1]
         pairs = replicates.flatten(0, 1)
         original, responses = (x.double().repeat_interleave(b, dim=0) for x in (self.original, self.responses))
-        return measure.loss(original, responses, pairs.mean(dim=1), pairs)
+        return measure.loss(original, responses, pairs.mean(dim=1), pairs, draws.flatten())
 
 
 def _counts(done: Tensor) -> Tensor:
@@ -295,6 +321,7 @@ class _Stretch:
         shape = (n, len(self.members), 2, REPLICATES, batch.fills.measure.predictive.n_statistics, outputs)
         self.sums = torch.zeros(shape, dtype=torch.float64, device=batch.flat.device)
         self.active = ~self._certain()
+        self.met = torch.zeros_like(self.active, dtype=torch.int64)
 
     def _certain(self) -> Tensor:
         """Return where a block holds nothing but what it is always filled with, (sample, block)."""
@@ -314,6 +341,7 @@ class _Stretch:
         rows, blocks, draws, fills = (torch.cat(column) for column in zip(*parts, strict=True))
         if not len(rows):
             return
+        self.met.index_put_((rows, blocks), torch.ones_like(rows), accumulate=True)
         raw = self.batch.filled.predict(rows, self.members, blocks, fills)
         original = self.batch.original[rows]
         found = self.batch.fills.measure.predictive.statistics(snap(raw, original), original)
@@ -331,6 +359,11 @@ class _Stretch:
             random = generator(fills.seed, "fills", int(self.batch.rows[i]), self.number, 2 * stage + half)
             numbers[i] = random.random(shape)
         return np.asarray(np.maximum(numbers, TINY))
+
+    def random(self, purpose: str) -> npt.NDArray[np.float64]:
+        """Return numbers of a purpose for all blocks of the stretch, (row, block, replicate)."""
+        rows = [generator(self.batch.fills.seed, purpose, int(row), self.number) for row in self.batch.rows]
+        return np.stack([row.random((len(self.members), REPLICATES)) for row in rows])
 
     def _together(self, wanted: Tensor, count: int) -> Iterator[Tensor]:
         """Cut the wanted pairs into what is drawn at once, (pair, 2) of block and row in increasing order."""

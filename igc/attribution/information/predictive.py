@@ -4,13 +4,19 @@ A predictive distribution turns the raw outputs for a filled input into *statist
 that is needed. The measures are smooth functions G of these means, so the first bias of G(estimate) is half of the
 second derivatives times the covariance of the means, which is subtracted, and their error follows from the first
 derivatives (the delta method). Both come from replicates: means over disjoint parts of the draws.
+
+A mean of probabilities may hang on a few fills that make a class likely, and draws that met none of them look alike. So
+the variance of a mean is the average of two: what the draws show, and what they would show if the logits of those that
+change something were normal, with the mean and variance that they have.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,6 +24,10 @@ __all__ = ["FLOOR", "Categories", "Loss", "Measure", "Predictive", "Values", "sn
 
 FLOOR = 1e-13
 """Added to probabilities, so that none is zero inside a logarithm (as published)."""
+SMALLEST = 1e-12
+"""Probabilities are at least so far from 0 and 1 inside a logit."""
+NODES = 9
+"""Points of the Gauss-Hermite rule for normal logits."""
 ROUNDING = 16
 """Differences of outputs below so many units of rounding of the largest output are none."""
 
@@ -79,7 +89,7 @@ class Predictive(Protocol):
         """
         ...
 
-    def pmi(self, original: Tensor, responses: Tensor, means: Tensor, replicates: Tensor) -> Loss:
+    def pmi(self, original: Tensor, responses: Tensor, means: Tensor, replicates: Tensor, draws: Tensor) -> Loss:
         """Return the point-wise mutual information.
 
         Parameters
@@ -92,17 +102,22 @@ class Predictive(Protocol):
             Means of the statistics over fills.
         replicates : torch.Tensor (pair, replicate, statistic, output)
             Means over parts of the fills, whose mean is ``means``.
+        draws : torch.Tensor (pair,)
+            Number of fills; so large that nothing is left to chance where there is only one.
         """
         ...
 
-    def gain(self, original: Tensor, means: Tensor, replicates: Tensor) -> Loss:
+    def gain(self, original: Tensor, means: Tensor, replicates: Tensor, draws: Tensor) -> Loss:
         """Return the information gain; see :meth:`pmi`."""
         ...
 
 
 @dataclass(frozen=True)
 class Categories:
-    """Softmax probabilities: the statistic is the ratio of a probability to the original one, minus 1.
+    """Softmax probabilities.
+
+    The statistics are the ratio of a probability to the original one, minus 1; whether anything changed; and by how
+    much the logit of the probability did, and the square of that.
 
     Attributes
     ----------
@@ -111,13 +126,15 @@ class Categories:
     """
 
     targets: tuple[int, ...] | None = None
-    n_statistics: int = 1
+    n_statistics: int = 4
 
     def statistics(self, raw: Tensor, original: Tensor) -> Tensor:
-        """Return the relative changes of the probabilities, (fill, 1, class)."""
-        before = torch.softmax(original.double(), dim=1)
-        after = torch.where((raw == original).all(dim=1, keepdim=True), before, torch.softmax(raw.double(), dim=1))
-        return ((after - before) / (before + FLOOR))[:, None]
+        """Return the changes of the probabilities, (fill, 4, class)."""
+        before, after = torch.softmax(original.double(), dim=1), torch.softmax(raw.double(), dim=1)
+        changed = (raw != original).any(dim=1, keepdim=True).expand_as(raw)
+        ratio, logit = (after - before) / (before + FLOOR), _logit(after) - _logit(before)
+        found = torch.stack([ratio, torch.ones_like(ratio), logit, logit**2], dim=1)
+        return torch.where(changed[:, None], found, 0.0)
 
     def mean_probability(self, original: Tensor, means: Tensor) -> Tensor:
         """Return the mean over fills of the probability of each class that is explained.
@@ -126,8 +143,8 @@ class Categories:
         ----------
         original : torch.Tensor (..., class)
             Outputs for the originals.
-        means : torch.Tensor (..., 1, class)
-            Means of the statistic.
+        means : torch.Tensor (..., statistic, class)
+            Means of the statistics.
 
         Returns
         -------
@@ -136,31 +153,71 @@ class Categories:
         mean = torch.softmax(original.double(), dim=-1) * (1.0 + means[..., 0, :])
         return mean if self.targets is None else mean[..., list(self.targets)]
 
-    def pmi(self, original: Tensor, responses: Tensor, means: Tensor, replicates: Tensor) -> Loss:
-        """Return log p - log pbar of the classes, (pair, class).
-
-        Where pbar is below one in the number of draws, a fill that was not drawn may outweigh all that were: the error
-        is too small there.
-        """
-        loss = self._every(means, replicates)
+    def pmi(self, original: Tensor, responses: Tensor, means: Tensor, replicates: Tensor, draws: Tensor) -> Loss:
+        """Return log p - log pbar of the classes, (pair, class)."""
+        plain, variance = self._every(original, means, replicates, draws)
+        loss = Loss(plain.value, plain.deviations * _growth(variance, plain.variance())[:, None])
         if self.targets is None:
             return loss
         return Loss(loss.value[:, list(self.targets)], loss.deviations[:, :, list(self.targets)])
 
     @staticmethod
-    def _every(means: Tensor, replicates: Tensor) -> Loss:
+    def _every(original: Tensor, means: Tensor, replicates: Tensor, draws: Tensor) -> tuple[Loss, Tensor]:
+        """Return the PMI of all classes with the deviations that the draws show, and the variance it has."""
         total = 1.0 + means[:, 0]
-        deviations = -(replicates[:, :, 0] - means[:, None, 0]) / total[:, None]
-        # the variance of a relative deviation is twice the bias of the logarithm
-        loss = Loss(-torch.log1p(means[:, 0]), deviations)
-        return Loss(loss.value - 0.5 * loss.variance(), deviations)
+        loss = Loss(-torch.log(total), -(replicates[:, :, 0] - means[:, None, 0]) / total[:, None])
+        relative = (loss.variance() + _normal_variance(original, means, draws)) / 2
+        # a mean of such a variance has about a log-normal distribution; half the variance of the logarithm is its bias
+        variance = torch.log1p(relative)
+        return Loss(loss.value - variance / 2, loss.deviations), variance
 
-    def gain(self, original: Tensor, means: Tensor, replicates: Tensor) -> Loss:
-        """Return the mean of the PMI over the predicted classes, (pair, 1): a Kullback-Leibler divergence."""
-        every = self._every(means, replicates)
+    def gain(self, original: Tensor, means: Tensor, replicates: Tensor, draws: Tensor) -> Loss:
+        """Return the mean of the PMI over the predicted classes, (pair, 1): a Kullback-Leibler divergence.
+
+        Its error grows as those of the classes do on the whole: class by class, what cancels would not any more.
+        """
+        every, variance = self._every(original, means, replicates, draws)
         weight = torch.softmax(original.double(), dim=1)
+        squares = [(part * weight**2).sum(dim=1, keepdim=True) for part in (variance, every.variance())]
+        deviations = (every.deviations * weight[:, None]).sum(dim=2, keepdim=True)
         value = (every.value * weight).sum(dim=1, keepdim=True)
-        return Loss(value, (every.deviations * weight[:, None]).sum(dim=2, keepdim=True))
+        return Loss(value, deviations * _growth(*squares)[:, None])
+
+
+def _logit(probability: Tensor) -> Tensor:
+    return torch.logit(probability, eps=SMALLEST)
+
+
+def _growth(wanted: Tensor, shown: Tensor) -> Tensor:
+    """Return by how much deviations of one variance are to be multiplied to have another; 0 where there are none."""
+    return torch.where(shown > 0, wanted / shown.clamp_min(torch.finfo(shown.dtype).tiny), 0.0).sqrt()
+
+
+def _normal_variance(original: Tensor, means: Tensor, draws: Tensor) -> Tensor:
+    """Return the relative variance of mean probabilities, if the logits of changed ones are normal, (pair, class).
+
+    Parameters
+    ----------
+    original : torch.Tensor (pair, class)
+        Outputs for the originals.
+    means : torch.Tensor (pair, 4, class)
+        Of the statistics of :class:`Categories`.
+    draws : torch.Tensor (pair,)
+        Fills that the means are over.
+    """
+    before, draws = torch.softmax(original.double(), dim=1), draws[:, None]
+    share = means[:, 1]
+    centre, square = (part / share.clamp_min(SMALLEST) for part in (means[:, 2], means[:, 3]))
+    number = (share * draws).round()
+    # of one change alone the square tells how large it may be
+    spread = torch.where(number > 1, (square - centre**2).clamp_min(0) * number / (number - 1).clamp_min(1), square)
+    middle, deviation = _logit(before) + centre, spread.sqrt()
+    first, second = torch.zeros_like(middle), torch.zeros_like(middle)
+    for node, weight in zip(*np.polynomial.hermite_e.hermegauss(NODES), strict=True):
+        change = torch.sigmoid(middle + node * deviation) / (before + FLOOR) - 1
+        first, second = first + weight * change, second + weight * change**2
+    first, second = (share * part / math.sqrt(2 * math.pi) for part in (first, second))
+    return ((second - first**2).clamp_min(0) / (1 + first) ** 2) / draws
 
 
 @dataclass(frozen=True)
@@ -189,7 +246,7 @@ class Values:
         change = raw.double() - original.double()
         return torch.stack([change, change**2], dim=1)
 
-    def pmi(self, original: Tensor, responses: Tensor, means: Tensor, replicates: Tensor) -> Loss:
+    def pmi(self, original: Tensor, responses: Tensor, means: Tensor, replicates: Tensor, draws: Tensor) -> Loss:
         """Return the log ratio of the two densities at the true response, (pair, output)."""
         means, replicates = self._chosen(means), self._chosen(replicates)
         error = responses.double() - self._chosen(original).double()
@@ -197,7 +254,7 @@ class Values:
         loss = self._loss(means, replicates, shift**2, -2 * shift)
         return Loss(loss.value - error**2 / (2 * self.residual), loss.deviations)
 
-    def gain(self, original: Tensor, means: Tensor, replicates: Tensor) -> Loss:
+    def gain(self, original: Tensor, means: Tensor, replicates: Tensor, draws: Tensor) -> Loss:
         """Return the Kullback-Leibler divergence of the two Gaussians, (pair, output)."""
         means, replicates = self._chosen(means), self._chosen(replicates)
         shift = means[:, 0]
@@ -240,8 +297,8 @@ class Measure:
     predictive: Predictive
     name: Literal["pmi", "gain"]
 
-    def loss(self, original: Tensor, responses: Tensor, means: Tensor, replicates: Tensor) -> Loss:
+    def loss(self, original: Tensor, responses: Tensor, means: Tensor, replicates: Tensor, draws: Tensor) -> Loss:
         """Return the estimates; see :meth:`Predictive.pmi`."""
         if self.name == "gain":
-            return self.predictive.gain(original, means, replicates)
-        return self.predictive.pmi(original, responses, means, replicates)
+            return self.predictive.gain(original, means, replicates, draws)
+        return self.predictive.pmi(original, responses, means, replicates, draws)
