@@ -163,6 +163,20 @@ def test_patches_of_any_side_are_filled_anywhere_in_the_image(patch):
         assert np.isin(values, made.values).all()
 
 
+def test_patches_filled_together_are_those_filled_one_by_one():
+    images = torch.rand(20, 2, 7, 6)
+    images[:, :, 0] = 0.5
+    made = network(channels=2, patch=3, levels=4)
+    filler = PatchFiller.of(made, images)
+    blocks = np.stack(patch_blocks([(2, 7, 6)], 3).members)[[0, 7, 19]]
+    held, uniform = filler.prepare(images[:3].flatten(1)), torch.rand(3, 5, 18).double()
+    together = filler.fill(held, ALL, blocks, uniform)
+    for i, block in enumerate(blocks):
+        alone = filler.fill(held, torch.tensor([i]), block, uniform[i : i + 1])
+        torch.testing.assert_close(together[i : i + 1], alone, rtol=0, atol=0)
+    assert (together[0, :, :3] == 0.5).all()
+
+
 def test_a_black_background_is_met_exactly():
     images = torch.zeros(40, 1, 6, 6)
     images[:, :, 2:4, 2:4] = torch.rand(40, 1, 2, 2)

@@ -342,13 +342,22 @@ class _Stretch:
         if not len(rows):
             return
         self.met.index_put_((rows, blocks), torch.ones_like(rows), accumulate=True)
-        raw = self.batch.filled.predict(rows, self.members, blocks, fills)
-        original = self.batch.original[rows]
-        found = self.batch.fills.measure.predictive.statistics(snap(raw, original), original)
         which = draws // REPLICATES if stage == 0 else torch.full_like(draws, half)
         place = ((rows * len(self.members) + blocks) * 2 + which) * REPLICATES + draws % REPLICATES
-        self.sums.view(-1, *self.sums.shape[4:]).index_add_(0, place, found)
+        for some in torch.split(torch.arange(len(rows), device=rows.device), self._piece):
+            self._add(rows[some], blocks[some], fills[some], place[some])
         self.tally = self.tally + Tally(evaluations=len(rows))
+
+    @property
+    def _piece(self) -> int:
+        """Fills whose statistics are made at once."""
+        return max(self.batch.fills.batch_size, BATCH_NUMBERS // int(np.prod(self.sums.shape[4:])))
+
+    def _add(self, rows: Tensor, blocks: Tensor, fills: Tensor, place: Tensor) -> None:
+        """Predict fills and add their statistics to the sums of their replicates."""
+        raw, original = self.batch.filled.predict(rows, self.members, blocks, fills), self.batch.original[rows]
+        found = self.batch.fills.measure.predictive.statistics(snap(raw, original), original)
+        self.sums.view(-1, *self.sums.shape[4:]).index_add_(0, place, found)
 
     def _uniform(self, stage: int, half: int, wanted: Tensor, count: int) -> npt.NDArray[np.float64]:
         """Return uniform numbers for all blocks of the stretch, (row, block, draw, width)."""
