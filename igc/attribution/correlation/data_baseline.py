@@ -4,8 +4,9 @@ With baselines drawn from the samples themselves the definition is a mean over p
 
     IGC[k, i] = (N - 1) / N  E[ 1/2 (y_n - y_m)_k (x_n - x_m)_i d_i f_k(x_m + t (x_n - x_m)) ] / (sd(y_k) sd(f_k))
 
-Three things bring its variance down: every gradient serves two samples, a linear control variate removes what a linear
-model would give (so linear models are exact), and the known sum of the map is imposed by regression.
+Four things bring its variance down: every gradient serves two samples, a linear control variate removes what a linear
+model would give (so linear models are exact), the known sum of the map is imposed by regression, and pairs are drawn by
+the difference of their responses where that wins, with few continuous targets.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from functools import cached_property, partial
 import numpy as np
 
 from igc.attribution.closure import close, closing_shares
+from igc.attribution.correlation.contrast import Contrast, find_contrast
 from igc.attribution.correlation.control import control_unit, pilot_gradient
 from igc.attribution.correlation.design import PairDesign
 from igc.attribution.correlation.null import RegionNull
@@ -78,6 +80,10 @@ class DataBaselineCorrelation:
         return readout_weight(self.problem) if SIDES[self.side].latents else None
 
     @cached_property
+    def _contrast(self) -> Contrast | None:
+        return find_contrast(self.problem)
+
+    @cached_property
     def pilot(self) -> Array:
         """Gradient of the control variate, (target, component)."""
         return self._pilot[0] if self._weight is None else np.asarray(self._weight @ self._pilot[0])
@@ -121,7 +127,8 @@ class DataBaselineCorrelation:
             return None
         replicates = max(MIN_REPLICATES, math.ceil(points - 1e-9))
         bounds = tuple(self.problem.block_bounds())
-        design = PairDesign(bounds, self.problem.seed, done, replicates, points / replicates)
+        fraction = points / replicates
+        design = PairDesign(bounds, self.problem.seed, done, replicates, fraction, contrast=self._contrast)
         pairs = partial(pair_unit, self.problem, design, self._pilot[0], self._keep, side=SIDES[self.side])
         label = f"pairs-{done:06d}"
         if state is not None or not self._has_control:

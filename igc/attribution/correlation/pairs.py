@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from igc.attribution.correlation.contrast import one_hot
 from igc.attribution.correlation.design import PairDesign, PairUnit
 from igc.attribution.correlation.pair_state import PairState
 from igc.attribution.correlation.pair_sums import (
@@ -37,7 +38,7 @@ from igc.attribution.problem import Problem, Rows
 from igc.attribution.readout import find_readout
 from igc.stats.moments import Array, Moments
 
-__all__ = ["PairInputs", "Side", "one_hot", "pair_unit", "read_pairs"]
+__all__ = ["PairInputs", "Side", "pair_unit", "read_pairs"]
 
 TAIL = 16
 """Pairs of classes are filled up to a multiple of this, so that there are few sizes of the last micro-batch."""
@@ -59,13 +60,6 @@ class Side:
     forward: bool = False
 
 
-def one_hot(responses: Array) -> bool:
-    """Say whether every sample has at most one response, of 1, and zeros else: classes, or some of them."""
-    return responses.shape[1] > 2 and bool(
-        np.all((responses == 0) | (responses == 1)) and np.all(responses.sum(axis=1) <= 1)
-    )
-
-
 @dataclass(frozen=True)
 class PairInputs:
     """Both members of each pair, gathered a micro-batch at a time.
@@ -81,7 +75,7 @@ class PairInputs:
     left, right : array of int (pair,)
         Places of the members among the samples.
     half : array (pair, target)
-        Half the difference of the responses.
+        Half the difference of the responses, times the ratio of the pair.
     classes : bool
         Whether the responses are one-hot.
     """
@@ -122,7 +116,7 @@ def read_pairs(problem: Problem, unit: PairUnit) -> PairInputs:
     else:
         responses = np.asarray(problem.source.read_responses(rows), dtype=np.float64)
     left, right = back.reshape(2, -1)
-    half = 0.5 * (responses[left] - responses[right])
+    half = 0.5 * (responses[left] - responses[right]) * unit.ratio[:, None]
     return PairInputs(problem, rows, inputs, left, right, half, one_hot(responses))
 
 
@@ -244,7 +238,8 @@ def _state(
     weight = np.zeros(n)
     if n:
         left, right = np.searchsorted(present, members)
-        weight += np.bincount(left, minlength=n) + np.bincount(right[left != right], minlength=n)
+        apart = left != right
+        weight += np.bincount(left, unit.ratio, n) + np.bincount(right[apart], unit.ratio[apart], n)
     width = sums.touching.shape[1]
     touching = sums.by_group().mul_(unit.weight).cpu().numpy().reshape(n if width else 0, n_targets, width)
     if sums.keep == "all":

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from igc.attribution.cells import Cells
-from igc.attribution.correlation.pairs import Side, one_hot
+from igc.attribution.correlation.contrast import one_hot
+from igc.attribution.correlation.pairs import Side
 from igc.attribution.forward_mode import cell_derivatives, has_forward_mode
 from igc.attribution.gradients import Inputs, flatten, vector_jacobian
 from igc.attribution.problem import Problem
