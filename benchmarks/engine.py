@@ -108,7 +108,7 @@ def workers(study, model):
     import dask
     from distributed import Client, LocalCluster
 
-    from igc.steps.execution import WORKER_ENVIRONMENT
+    from igc.steps.execution import CLUSTER_SETTINGS
 
     samples = igc.open_samples(Path(study) / "samples.zarr")
     rows = np.flatnonzero(samples["fold"].values == 0)[:4096]
@@ -117,7 +117,7 @@ def workers(study, model):
     seconds = {}
     for count in (1, 2):
         with (
-            dask.config.set({"distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT}),
+            dask.config.set(CLUSTER_SETTINGS),
             LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=None) as cluster,
             Client(cluster) as client,
         ):

@@ -91,6 +91,9 @@ class Problem:
         Samples a design block.
     pooling : Cells, optional
         What components are summed into, and the regions; default: none.
+    every_target : SampleSource, optional
+        The samples with the responses of all targets, where this problem is one block of many targets: what is decided
+        by responses is decided by all of them.
     """
 
     outputs: Outputs
@@ -102,6 +105,7 @@ class Problem:
     batch_size: int = 256
     block_size: int = 1024
     pooling: Cells | None = None
+    every_target: SampleSource | None = None
 
     @property
     def cells(self) -> Cells:

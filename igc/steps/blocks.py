@@ -92,7 +92,8 @@ def of_targets(problem: Problem, block: slice, n_targets: int) -> Problem:
     """Return the problem of a block of targets."""
     chosen = problem.outputs.targets or tuple(range(n_targets))
     outputs = replace(problem.outputs, targets=chosen[block])
-    return replace(problem, outputs=outputs, source=TargetSource(problem.source, block))
+    source = TargetSource(problem.source, block)
+    return replace(problem, outputs=outputs, source=source, every_target=problem.source)
 
 
 def join_blocks(

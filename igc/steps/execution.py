@@ -49,6 +49,15 @@ WORKER_ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": LARGE_BYTES,
 }
 """In place of Dask's own, whose MALLOC_TRIM_THRESHOLD_ gives every large array back at once: a third more CPU time."""
+CLUSTER_SETTINGS = {
+    "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "2s",
+    "distributed.admin.system-monitor.gil.enabled": False,
+    "distributed.scheduler.active-memory-manager.start": False,
+}
+"""Dask watching itself a hundred times a second costs a task as much as handing it over does."""
 PROCESS_BYTES = 1 << 30
 """Memory of this machine a worker process."""
 
@@ -139,7 +148,7 @@ def _processes(workers: int, gpus: list[str], tell: Callable[[str], None]) -> It
         remedy = "call it under `if __name__ == '__main__':`, or in this process alone with 1"
         raise ExecutionError(explain("client", workers, "processes that can import the script", remedy))
     with (
-        dask.config.set({"distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT}),
+        dask.config.set(CLUSTER_SETTINGS),
         _cluster(workers, gpus) as cluster,
         Client(cluster) as client,
         _prepared(client),

@@ -92,12 +92,13 @@ def find_contrast(problem: Problem) -> Contrast | None:
         None for classes, whose silent pairs cost no gradient anyway.
     """
     rows = np.unique(np.linspace(0, problem.n_samples - 1, min(TRIED, problem.n_samples)).round().astype(np.int64))
-    responses = np.asarray(problem.source.read_responses(rows), dtype=np.float64)
+    source = problem.source if problem.every_target is None else problem.every_target
+    responses = np.asarray(source.read_responses(rows), dtype=np.float64)
     spread = responses.std(axis=0)
     varies = spread > 0
     if responses.shape[1] > MOST_TARGETS or not varies.any() or one_hot(responses):
         return None
-    contrast = Contrast(problem.source.read_responses, np.where(varies, 1 / np.where(varies, spread, 1), 0.0))
+    contrast = Contrast(source.read_responses, np.where(varies, 1 / np.where(varies, spread, 1), 0.0))
     places = np.arange(len(rows))
     partners = (places[:, None] + places[1:]) % len(rows)
     chances = contrast.chances(rows, rows, partners)

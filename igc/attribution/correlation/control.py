@@ -58,9 +58,10 @@ def pilot_gradient(problem: Problem, side: Side) -> tuple[Array, int]:
         unit = design.unit(index)
         pairs = read_pairs(problem, unit)
         weights = pairs.half**2
+        sparse = pairs.classes and readout is None
         if readout is not None:
             weights = np.repeat(weights.mean(axis=1, keepdims=True), readout.weight.shape[1], axis=1)
-        sums = sums + unit.weight * _weighted_gradient(problem, evaluate, pairs, weights, unit.position)
+        sums = sums + unit.weight * _weighted_gradient(problem, evaluate, pairs, weights, unit.position, sparse)
         total = total + unit.weight * weights.sum(axis=0)
         evaluations += len(weights)
     return np.divide(sums, total[:, None], out=np.zeros_like(sums), where=total[:, None] > 0), evaluations
@@ -72,20 +73,29 @@ def _weighted_gradient(
     pairs: PairInputs,
     weights: Array,
     position: Array,
+    sparse: bool,
 ) -> Array:
-    """Return the sum over pairs of weight times gradient, (target, component)."""
+    """Return the sum over pairs of weight times gradient, (target, component); sparse: two targets a pair have weight."""
     cotangent = torch.as_tensor(weights, device=problem.device, dtype=problem.dtype)
     where = torch.as_tensor(position, device=problem.device, dtype=problem.dtype)
     n_targets = weights.shape[1]
-    gradient = np.zeros((n_targets, problem.n_components))
+    gradient = torch.zeros((n_targets, problem.n_components), dtype=torch.float64, device=problem.device)
     for rows in problem.batches(len(weights)):
         points = shift(*pairs.ends(rows), where[rows])
         with torch.enable_grad():
             outputs = evaluate(points)
+        if sparse:
+            amounts, classes = cotangent[rows].topk(2, dim=1)
+            columns = outputs.gather(1, classes)
+            for k in range(2):
+                part = vector_jacobian(columns[:, k], amounts[:, k], points, keep=k < 1)
+                members = torch.nn.functional.one_hot(classes[:, k], n_targets).T
+                gradient += members.double() @ part.double()
+            continue
         for k in range(n_targets):
             part = vector_jacobian(outputs[:, k], cotangent[rows, k], points, keep=k < n_targets - 1)
-            gradient[k] += part.double().sum(dim=0).cpu().numpy()
-    return gradient
+            gradient[k] += part.double().sum(dim=0)
+    return gradient.cpu().numpy()
 
 
 def control_unit(problem: Problem, pilot: Array, weight: Array | None, keep: Keep, units: int, block: int) -> PairState:
