@@ -75,7 +75,7 @@ def _weighted_gradient(
     position: Array,
     sparse: bool,
 ) -> Array:
-    """Return the sum over pairs of weight times gradient, (target, component); sparse: two targets a pair have weight."""
+    """Return the sum over pairs of weight times gradient, (target, component); sparse: two targets of a pair count."""
     cotangent = torch.as_tensor(weights, device=problem.device, dtype=problem.dtype)
     where = torch.as_tensor(position, device=problem.device, dtype=problem.dtype)
     n_targets = weights.shape[1]
