@@ -1,6 +1,7 @@
 """How often intervals made of the reported errors hold the truth: one table, for both errors.
 
-Run ``python benchmarks/interval_coverage.py`` (two minutes with one thread; ``--seeds 60`` is a quick look).
+Run ``python benchmarks/interval_coverage.py`` (two minutes with one thread; ``--seeds 60`` is a quick look). With
+``--alone`` each target is explained by itself, where pairs are drawn by the difference of their responses.
 
 One network has three targets: a strong one, a weak one, and one whose response has nothing to do with the inputs
 (shuffled). Intervals with t quantiles are counted over seeds, pooled over all components and targets with a non-zero
@@ -102,28 +103,42 @@ class Counts:
         return inside.mean(), inside.std(ddof=1) / np.sqrt(len(inside))
 
 
-def estimator_case(population, n, points, seeds, **options):
+def estimator_case(population, n, points, seeds, targets):
     """Count seeds of the estimator on one dataset."""
     inputs, responses, groups = population.draw(n, 0)
-    truth = data_baseline_igc(population.model, inputs, responses, nodes=10)
+    truth = data_baseline_igc(population.model, inputs, responses, nodes=10)[targets]
     misses, claims = [], []
     for seed in range(seeds):
         result = igc.attribute(
-            population.model, (inputs, responses), points=points, seed=seed, groups=groups, progress=False, **options
+            population.model,
+            (inputs, responses),
+            targets=targets,
+            points=points,
+            seed=seed,
+            groups=groups,
+            permutations=0,
+            progress=False,
         )
         misses.append(result["attribution"].values - truth)
         claims.append(result["estimator_error"].values)
     return Counts(np.stack(misses), np.stack(claims), result.attrs["estimator_degrees_of_freedom"])
 
 
-def sampling_case(population, n, points, seeds, size=20_000, **options):
+def sampling_case(population, n, points, seeds, targets, size=20_000):
     """Count fresh datasets of the population."""
-    truth, true_score = population.truth(size)
+    truth, true_score = (values[targets] for values in population.truth(size))
     misses, claims, scores = [], [], []
     for seed in range(seeds):
         inputs, responses, groups = population.draw(n, seed + 1)
         result = igc.attribute(
-            population.model, (inputs, responses), points=points, seed=seed, groups=groups, progress=False, **options
+            population.model,
+            (inputs, responses),
+            targets=targets,
+            points=points,
+            seed=seed,
+            groups=groups,
+            permutations=0,
+            progress=False,
         )
         misses.append(result["attribution"].values - truth)
         claims.append(np.hypot(result["standard_error"].values, result["estimator_error"].values))
@@ -132,18 +147,20 @@ def sampling_case(population, n, points, seeds, size=20_000, **options):
     return Counts(np.stack(misses), np.stack(claims), result.attrs["degrees_of_freedom"], np.stack(scores))
 
 
-def show(name, counts):
+def show(name, counts, targets):
     """Print the rows of one case: percent inside, with the standard error of that."""
-    rows = {"all targets": slice(None), **{target: slice(k, k + 1) for k, target in enumerate(TARGETS)}}
-    for row, targets in rows.items():
+    rows = {TARGETS[target]: slice(k, k + 1) for k, target in enumerate(targets)}
+    if len(targets) > 1:
+        rows = {"all targets": slice(None), **rows}
+    for row, some in rows.items():
         cells = [
-            f"{100 * share:6.1f} ±{100 * error:4.1f}" for share, error in (counts.coverage(p, targets) for p in LEVELS)
+            f"{100 * share:6.1f} ±{100 * error:4.1f}" for share, error in (counts.coverage(p, some) for p in LEVELS)
         ]
         print(f"{name:<46}{row:<14}{cells[0]:>14}{cells[1]:>14}", flush=True)
     if counts.score is not None:
-        for k, target in enumerate(TARGETS):
+        for k, target in enumerate(targets):
             cells = [f"{100 * counts.score[:, i, k].mean():6.1f}" for i in range(len(LEVELS))]
-            print(f"{name:<46}{'score, ' + target:<16}{cells[0]:>6}{cells[1]:>14}", flush=True)
+            print(f"{name:<46}{'score, ' + TARGETS[target]:<16}{cells[0]:>6}{cells[1]:>14}", flush=True)
 
 
 def main():
@@ -152,6 +169,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=400)
     parser.add_argument("--samples", type=int, default=200)
     parser.add_argument("--points", type=float, default=4)
+    parser.add_argument("--alone", action="store_true", help="explain each target by itself")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     started = time.perf_counter()
@@ -161,8 +179,9 @@ def main():
     for grouped in (False, True):
         population = Population(grouped)
         kind = "groups of 5" if grouped else "single samples"
-        show(f"estimator_error, {kind}", estimator_case(population, n, points, seeds))
-        show(f"standard_error, {kind}", sampling_case(population, n, points, seeds))
+        for targets in [[0], [1], [2]] if arguments.alone else [[0, 1, 2]]:
+            show(f"estimator_error, {kind}", estimator_case(population, n, points, seeds, targets), targets)
+            show(f"standard_error, {kind}", sampling_case(population, n, points, seeds, targets), targets)
     print(f"{time.perf_counter() - started:.0f} s")
 
 

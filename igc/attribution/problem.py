@@ -138,6 +138,11 @@ class Problem:
         inputs, responses = self.source.read(rows)
         return self.on_device(inputs), np.asarray(responses, dtype=np.float64)
 
+    @property
+    def reads_ahead(self) -> bool:
+        """Whether the source can read samples in the background."""
+        return isinstance(self.source, ExpectingSource)
+
     def expect(self, rows: Rows) -> None:
         """Announce the samples that will be loaded next, to a source that can read them in the background."""
         if isinstance(self.source, ExpectingSource) and len(self.stripes(len(rows))) == 1:

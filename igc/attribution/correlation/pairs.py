@@ -177,7 +177,7 @@ def pair_unit(
     """
     chosen, unit, device = side or Side(), design.unit(index), problem.device
     pairs = read_pairs(problem, unit)
-    if index + 1 < design.n_units:
+    if problem.reads_ahead and index + 1 < design.n_units:
         following = design.unit(index + 1)
         problem.expect(np.unique(np.concatenate([following.left, following.right])))
     n_targets = pairs.half.shape[1]
