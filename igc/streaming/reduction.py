@@ -121,11 +121,16 @@ def compute_share(
     """
     every = _tasks(n_units, units_per_task)
     tasks = every[share[0] - 1 :: share[1]]
-    run = partial(_compute, kind=kind, partials=partials)
+    run = partial(_keep, kind=kind, partials=partials)
     partials.expect(len(every))
     for task, _ in zip(tasks, stream(tasks, run, unit, execution or Execution()), strict=True):
         if advance is not None:
             advance(task[1] - task[0])
+
+
+def _keep(unit: Callable[[int], S], task: tuple[int, int], kind: type[S], partials: Partials) -> None:
+    """Compute one task for the file it is kept in, which is all that a share is wanted for."""
+    _compute(unit, task, kind, partials)
 
 
 def _tasks(n_units: int, units_per_task: int) -> list[tuple[int, int]]:
