@@ -10,6 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from igc.errors import DataError, ShapeError, explain
+from igc.roi.aggregate import score_interval
 from igc.roi.fields import Fields, fit_fields
 from igc.stats.noise_ceiling import normalized_correlation
 from igc.store.arrays import read_values
@@ -172,7 +173,8 @@ def localiser_table(result: xr.Dataset, categories: Mapping[str, int]) -> pd.Dat
     -------
     pandas.DataFrame
         A row for each target and category with :data:`LOCALISER_COLUMNS`: the signed sum, its share of the target's
-        score (of maps that sum to it), and whether it is the largest of the target.
+        score (of maps that sum to it; NaN where the interval of the score contains 0), and whether it is the largest of
+        the target.
 
     Raises
     ------
@@ -182,9 +184,11 @@ def localiser_table(result: xr.Dataset, categories: Mapping[str, int]) -> pd.Dat
     numbers = list(categories.values())
     _checked(result, numbers)
     sums = _summed(result, (2, 3), numbers)
-    score = (
-        read_values(result["score"]).astype(np.float64) if result.attrs.get("complete") else np.full(len(sums), np.nan)
-    )
+    score = read_values(result["score"]).astype(np.float64)
+    low, high = score_interval(result)
+    # a share of what may be nothing means nothing
+    told = (low > 0) | (high < 0) if result.attrs.get("complete") else np.zeros(len(score), dtype=bool)
+    score = np.where(told, score, np.nan)
     largest = (sums == sums.max(axis=1, keepdims=True)) if numbers else np.zeros(sums.shape, bool)
     names = np.array([str(name) for name in result["target"].values], dtype=object)
     return pd.DataFrame(

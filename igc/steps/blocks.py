@@ -97,32 +97,36 @@ def of_targets(problem: Problem, block: slice, n_targets: int) -> Problem:
 
 
 def join_blocks(
-    parts: Sequence[tuple[Scores, Outcome, NullMap | None]],
+    parts: list[tuple[Scores, Outcome, NullMap | None]],
 ) -> tuple[Scores, Outcome, NullMap | None]:
     """Put the results of blocks of targets one after the other.
 
     Parameters
     ----------
-    parts : sequence of (Scores, Outcome, NullMap or None)
-        One a block.
+    parts : list of (Scores, Outcome, NullMap or None)
+        One a block. The list is emptied, so that what is joined is not held twice.
 
     Returns
     -------
     Scores, Outcome, NullMap or None
     """
-    scores = [part[0] for part in parts]
-    joined = Scores(_joined_moments([s.pooled for s in scores]), _joined_moments([s.groups for s in scores]))
-    outcomes = [part[1] for part in parts]
+    scores, outcomes = [part[0] for part in parts], [part[1] for part in parts]
     nulls = [part[2] for part in parts if part[2] is not None]
+    known = len(nulls) == len(parts)
+    parts.clear()
+    joined = Scores(_joined_moments([s.pooled for s in scores]), _joined_moments([s.groups for s in scores]))
+    scores.clear()
+    outcome = _joined_outcomes(outcomes)
+    outcomes.clear()
     null = None
-    if len(nulls) == len(parts):
+    if known:
         null = NullMap(
             np.concatenate([n.value for n in nulls], axis=1),
             _joined_optional([n.noise for n in nulls]),
             sum(n.evaluations for n in nulls),
             _joined_optional([n.deviation for n in nulls]),
         )
-    return joined, _joined_outcomes(outcomes), null
+    return joined, outcome, null
 
 
 def without_maps(scores: Scores) -> Scores:

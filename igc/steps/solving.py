@@ -253,6 +253,7 @@ def _solve_blocks(
         part = _solve(of_targets(problem, block, n_targets), method, options, named, n_targets, request)
         if part is not None:
             parts.append((without_maps(part[0]), *part[1:]))
+        del part
     return join_blocks(parts) if parts else None
 
 

@@ -53,6 +53,7 @@ def study(tmp_path: Path) -> Path:
         {
             "attribution": (("target", "channel", "row", "column"), maps),
             "score": (("target",), maps.sum(axis=(1, 2, 3))),
+            "n_fold": (("fold",), [100]),
         },
         coords={"target": ("target", np.array(NAMES, dtype=object))},
         attrs={"method": "igc", "model": "net", "complete": True},
@@ -96,6 +97,18 @@ def test_localisers_are_sums_over_space_of_the_channels_of_categories(study: Pat
     np.testing.assert_allclose(table["attribution"], PARTS.ravel(), atol=1e-12)
     np.testing.assert_allclose(table["share"], (PARTS / (0.4 + PARTS.sum(axis=1, keepdims=True))).ravel())
     assert table["largest"].tolist() == [True, False, False, True, False, True]
+
+
+def test_a_localiser_has_no_share_of_a_score_that_may_be_zero(study: Path) -> None:
+    from igc.roi.field_table import localiser_table
+    from igc.store.results import open_result
+
+    result = open_result(study / "net-seed0" / "igc.zarr").load()
+    few = result.assign(n_fold=("fold", [20]))
+    share = localiser_table(few, {"person": 1, "word": 2})["share"].to_numpy().reshape(3, 2)
+    # 0.8, 0.35 and 0.6 from 20 samples: only the second may be 0
+    np.testing.assert_array_equal(np.isnan(share), [[False, False], [True, True], [False, False]])
+    assert localiser_table(few.assign_attrs(complete=False), {"person": 1})["share"].isna().all()
 
 
 def test_without_categories_all_channels_count_and_there_are_no_localisers(study: Path) -> None:

@@ -263,7 +263,7 @@ class _Writer:
         if self.layout.space == "fsaverage":
             # areas drawn in single subjects are not part of the average
             labels["Kastner2015"] = labels.pop("prf-visualrois")
-            labels.pop("floc-faces")
+            labels = {name: values for name, values in labels.items() if not name.startswith("floc-")}
         else:
             sides = np.split(self.position, [self.grid.n_left])
             for side, directions in zip(HEMISPHERES, sides, strict=True):

@@ -189,6 +189,14 @@ def cells(anatomy: Anatomy, seed: int, subject: int, space: int, missing: tuple[
     faces = np.where(front & (position[:, 2] < 0), np.where(np.abs(position[:, 0]) < 0.5, 2, 1), 0)
     if "OFA" in missing:
         faces[faces == 1] = 0
+    # areas of other categories, which overlap with those of faces
+    inner = np.where(np.abs(position[:, 0]) < 0.5, 2, 1)
+    categories = {
+        "floc-faces": faces,
+        "floc-words": inner * (front & (position[:, 2] < 0.2)),
+        "floc-places": inner * (front & (position[:, 2] >= 0.2)),
+        "floc-bodies": inner * (front & (position[:, 2] >= -0.2)),
+    }
     random = generator(seed, "nsd cells", subject, space)
     n = len(position)
     eccentricity, angle = random.uniform(0.4, 3.2, n), random.uniform(-1.3, 1.3, n)
@@ -196,7 +204,7 @@ def cells(anatomy: Anatomy, seed: int, subject: int, space: int, missing: tuple[
     side = np.where(right, -1.0, 1.0)
     field = np.stack([side * eccentricity * np.cos(angle), eccentricity * np.sin(angle), 0.3 + 0.2 * eccentricity], 1)
     code = np.array([_CODES.get(int(label), "") for label in visual])
-    labels = {"prf-visualrois": visual, "nsdgeneral": general, "streams": streams, "floc-faces": faces}
+    labels = {"prf-visualrois": visual, "nsdgeneral": general, "streams": streams, **categories}
     return Cells(
         right=right,
         cortex=cortex,
