@@ -137,15 +137,21 @@ def read_map(layout: Layout, grid: Grid, name: str, hemisphere: str | None = Non
     """
     if layout.is_surface:
         lh, rh = (layout.labels / f"{side}.{name}.mgz" for side in HEMISPHERES)
+        if not lh.is_file():
+            found = sorted(path.name[3:-4] for path in lh.parent.glob("lh.*.mgz"))
+            remedy = "name one of them, or fetch the file"
+            if layout.space == "fsaverage":
+                remedy += "; areas drawn in single subjects (prf-*, floc-*) are not on the average surface"
+            raise MissingFileError(explain(lh, "no such file", ", ".join(found) or "ROI sets", remedy))
         values, n_left = read_surface(lh, rh)
-        path, found = lh, (len(values), n_left)
+        path, shape = lh, (len(values), n_left)
         expected: tuple[int, ...] = (*grid.shape, grid.n_left)
     else:
         path = layout.volumes / "roi" / f"{hemisphere + '.' if hemisphere else ''}{name}.nii.gz"
         values = read_volumes(path, load_image(path, 3))
-        found, expected = values.shape, grid.shape
-    if found != expected:
-        seen = f"shape {found}"
+        shape, expected = values.shape, grid.shape
+    if shape != expected:
+        seen = f"shape {shape}"
         raise ShapeError(
             explain(path, seen, f"{expected}, as the responses", "use files of the same subject and space")
         )

@@ -105,8 +105,8 @@ def test_failure_leaves_what_the_next_call_goes_on_from(address, content, tmp_pa
 
 
 def test_study_that_the_dataset_cannot_serve_is_refused_before_anything_is_fetched(address, tmp_path):
-    with pytest.raises(FetchError, match="floc-words"):
-        fetch_nsd(settings(tmp_path / "nsd", address, terms_accepted=True, mask="floc-words"))
+    with pytest.raises(FetchError, match="prf-eccrois"):
+        fetch_nsd(settings(tmp_path / "nsd", address, terms_accepted=True, mask="prf-eccrois"))
     with pytest.raises(FetchError, match="no sessions"):
         fetch_nsd(settings(tmp_path / "nsd", address, terms_accepted=True, subject=7))
     assert not (tmp_path / "nsd").exists()

@@ -1,5 +1,8 @@
 """What made files must share with the public dataset because reading relies on it, beside the other tests here."""
 
+import re
+from pathlib import Path
+
 import h5py
 import nibabel as nib
 import numpy as np
@@ -11,7 +14,16 @@ from igc.data.nsd.layout import BETAS, HEMISPHERES, SESSIONS, SPACES, TRIALS, La
 from igc.data.nsd.rois import NAMES, read_roi
 from igc.data.nsd.stimuli import open_stimuli
 
+ROOT = Path(__file__).parents[3]
 MAPS = ("ncsnr", "ncsnr_split1", "ncsnr_split2")
+
+
+def test_every_test_that_the_page_of_numbers_names_is_there():
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "nsd.md").read_text(encoding="utf-8")))
+    files = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")]
+    there = set(re.findall(r"^def (test_\w+)", "\n".join(files), re.MULTILINE))
+    assert len(named) > 35
+    assert sorted(named - there) == []
 
 
 def test_a_session_has_750_trials_in_twelve_runs():

@@ -139,3 +139,13 @@ def test_vertices_may_lie_on_the_last_axis(tmp_path):
     assert read_roi(layout, Grid((5,), 3), "areas").labels.tolist() == [0, 1, 1, 2, 0]
     with pytest.raises(ShapeError, match="same subject and space"):
         read_roi(layout, Grid((5,), 2), "areas")
+
+
+def test_a_set_that_is_not_there_is_told_with_those_that_are(small):
+    layout = Layout(small, 1, "fsaverage")
+    with pytest.raises(MissingFileError, match=r"Kastner2015, nsdgeneral, streams.*not on the average surface"):
+        read_roi(layout, open_betas(layout).grid, "prf-visualrois")
+    layout = Layout(small, 1, "nativesurface")
+    with pytest.raises(MissingFileError, match="floc-bodies, floc-faces") as told:
+        read_roi(layout, open_betas(layout).grid, "nothing")
+    assert "average" not in str(told.value)

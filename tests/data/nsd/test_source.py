@@ -251,7 +251,7 @@ def test_planted_region_carries_what_is_decoded(ordinary):
 def test_wrong_settings_say_what_is_there(small):
     with pytest.raises(MissingFileError, match="betas_session"):
         read_all(settings(small, version="b2"))
-    with pytest.raises(MissingFileError, match="floc-words"):
-        read_all(settings(small, mask="floc-words"))
+    with pytest.raises(MissingFileError, match="prf-eccrois"):
+        read_all(settings(small, mask="prf-eccrois"))
     with pytest.raises(ConfigError, match="luminance, contrast, slope"):
         read_all(settings(small, statistics=["colour"]))

@@ -92,8 +92,8 @@ def test_where_there_is_no_hdf5_the_images_are_taken(bucket):
 
 def test_what_the_bucket_lacks_is_named(bucket):
     available = files_below(bucket)
-    with pytest.raises(FetchError, match=r"floc-words\.nii\.gz.*no such file in the bucket"):
-        chosen_keys(settings(bucket, mask="floc-words"), available)
+    with pytest.raises(FetchError, match=r"prf-eccrois\.nii\.gz.*no such file in the bucket"):
+        chosen_keys(settings(bucket, mask="prf-eccrois"), available)
     with pytest.raises(FetchError, match=r"betas_assumehrf.*not every space exists in every version"):
         chosen_keys(settings(bucket, version="b1"), available)
     without = {key for key in available if "T1_to" not in key}
