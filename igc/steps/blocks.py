@@ -29,7 +29,7 @@ __all__ = [
 
 BLOCK_BYTES = 1 << 30
 """What one block of targets may take in memory while its maps are made."""
-CELL_BYTES = 200
+CELL_BYTES = 400
 """Bytes a target and cell: scores, sums of a unit and of all units, their spread, and two unfinished replicates."""
 
 

@@ -233,7 +233,7 @@ def test_blocks_of_targets_change_nothing(monkeypatch, method, pool, one_hot):
     options = {"method": method, "points": 3, "rois": OVERLAPPING, "groups": np.arange(120) // 12, "pool": pool}
     side = {"side": "outputs"} if method == "igc" else {}
     whole = run(model, (inputs, responses), **options, **side)
-    monkeypatch.setattr("igc.steps.blocks.BLOCK_BYTES", 2 * 200 * 12)
+    monkeypatch.setattr("igc.steps.blocks.BLOCK_BYTES", 2 * 400 * 12)
     blocks = run(model, (inputs, responses), **options, **side)
     assert set(whole.data_vars) - set(blocks.data_vars) <= {"class_mean"}
     for name in set(blocks.data_vars) - {"roi_null", "roi_null_error"}:

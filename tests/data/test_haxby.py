@@ -1,14 +1,19 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
+import yaml
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from igc.config import HaxbyData
+from igc.config import Config, HaxbyData
 from igc.data.haxby import open_haxby
 from igc.data.splits import outer_folds
 from igc.errors import MissingFileError
 from igc.stats.exchange import exchange_units
 from tests.data.series import LENGTH, SECONDS, categories, mask, save, signal
+
+ROOT = Path(__file__).parents[2]
 
 
 def read_all(**changes):
@@ -107,3 +112,22 @@ def test_missing_mask_is_named(as_nilearn_lays_it_out):
     (as_nilearn_lays_it_out / "haxby2001/subj3/mask4_vt.nii.gz").unlink()
     with pytest.raises(MissingFileError, match="mask4_vt"):
         read_all(source=str(as_nilearn_lays_it_out), subject=3)
+
+
+def test_a_run_without_labels_is_left_out(as_nilearn_lays_it_out):
+    labels = as_nilearn_lays_it_out / "haxby2001/subj3/labels.txt"
+    lines = labels.read_text().splitlines()
+    # as in one run of subject 5: all volumes are called rest
+    silent = [f"rest {line.split()[1]}" if line.endswith(" 1") else line for line in lines]
+    labels.write_text("\n".join(silent) + "\n")
+    source, inputs, _ = read_all(source=str(as_nilearn_lays_it_out), subject=3)
+    assert source.group_names == ["0"]
+    assert len(inputs) == LENGTH // 2
+
+
+def test_the_configuration_of_the_full_dataset_names_every_subject_once():
+    content = yaml.safe_load((ROOT / "config" / "haxby.yaml").read_text(encoding="utf-8"))
+    studies = Config.model_validate(content).studies
+    assert sorted(study.data.subject for study in studies.values()) == [1, 2, 3, 4, 5, 6]
+    assert {study.split.folds for study in studies.values() if study.data.subject != 5} == {12}
+    assert all(f"subject {study.data.subject}" in study.title for study in studies.values())
