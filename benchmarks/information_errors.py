@@ -36,18 +36,19 @@ def made_up(scale, shift, draws, pairs=200, repeats=4, classes=10):
     """PMI of normal logits, three tenths of whose fills are shifted by other ones."""
     random, predictive, found = torch.Generator().manual_seed(0), Categories(), []
     for _ in range(repeats):
-        original = torch.randn(pairs, classes, generator=random).double() * scale
+        original = torch.randn(pairs, classes, generator=random) * scale
 
-        def statistics(n, original=original):
+        def fills(n, original=original):
             hit = torch.rand(pairs, n, 1, generator=random) < 0.3
-            raw = original[:, None] + hit * torch.randn(pairs, n, classes, generator=random).double() * shift
-            made = predictive.statistics(raw.flatten(0, 1), original.repeat_interleave(n, dim=0))
-            return made.reshape(pairs, n, -1, classes)
+            return original[:, None] + hit * torch.randn(pairs, n, classes, generator=random) * shift
 
-        replicates = statistics(draws).reshape(pairs, -1, REPLICATES, predictive.n_statistics, classes).mean(dim=1)
-        truth = -torch.log1p(statistics(20000)[:, :, 0].mean(dim=1))
+        many = torch.softmax(fills(20000), dim=2).mean(dim=1, dtype=torch.float64)
+        truth = torch.log_softmax(original.double(), dim=1) - many.log()
+        raw = fills(draws).double().flatten(0, 1)
+        found_in = predictive.statistics(raw, original.double().repeat_interleave(draws, dim=0))
+        replicates = found_in.reshape(pairs, -1, REPLICATES, predictive.n_statistics, classes).mean(dim=1)
         number = torch.full((pairs,), float(draws))
-        loss = predictive.pmi(original, truth, replicates.mean(dim=1), replicates, number)
+        loss = predictive.pmi(original.double(), truth, replicates.mean(dim=1), replicates, number)
         found.append(((loss.value - truth).numpy(), loss.variance().sqrt().numpy()))
     return met(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
