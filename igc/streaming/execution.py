@@ -131,6 +131,7 @@ def _same(shared: T) -> T:
 def _spread(tasks: Sequence[Any], run: Callable[[Any, Any], T], shared: Any, execution: Execution) -> Iterator[T]:
     """Submit tasks to a cluster, a bounded number ahead of what was asked for."""
     from distributed import KilledWorker
+    from distributed.comm import CommClosedError
 
     client, ahead, waiting = execution.client, AHEAD * execution.workers, iter(tasks)
     futures: deque[Any] = deque()
@@ -151,7 +152,9 @@ def _spread(tasks: Sequence[Any], run: Callable[[Any, Any], T], shared: Any, exe
         remedy = f"give each more memory, or choose a smaller batch_size, and {again}"
         raise ExecutionError(explain(address, seen, allowed, remedy)) from error
     except (CancelledError, OSError) as error:
-        if client.status == "running" and isinstance(error, OSError):
+        # a scheduler that has just gone may be asked before the client knows
+        lost = isinstance(error, (CancelledError, CommClosedError)) or client.status != "running"
+        if not lost:
             raise
         allowed = "a scheduler that stays to the end"
         raise ExecutionError(explain(address, "a lost connection", allowed, f"start it and {again}")) from error

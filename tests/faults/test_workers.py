@@ -81,23 +81,28 @@ def killing(pids: Callable[[], list[int]], folder: Path, count: int) -> Iterator
         thread.join()
 
 
+def start(stack: ExitStack, *arguments: str) -> subprocess.Popen[bytes]:
+    """Start a part of a cluster as a process of its own, which ends with a stack."""
+    command = [sys.executable, "-m", "dask", *arguments, "--no-dashboard"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = stack.enter_context(subprocess.Popen(command, env=ENVIRONMENT, **quiet))  # type: ignore[call-overload]
+    stack.callback(process.kill)
+    return process
+
+
+def start_worker(stack: ExitStack, address: str, folder: Path) -> subprocess.Popen[bytes]:
+    return start(stack, "worker", address, "--nthreads", "1", "--no-nanny", "--local-directory", str(folder))
+
+
 @contextmanager
 def running_cluster(folder: Path, workers: int) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Start a scheduler, with a worker or none, as processes of their own."""
+    """Start a scheduler, with a worker or none."""
     with ExitStack() as stack:
-
-        def start(*arguments: str) -> subprocess.Popen[bytes]:
-            command = [sys.executable, "-m", "dask", *arguments, "--no-dashboard"]
-            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-            process = stack.enter_context(subprocess.Popen(command, env=ENVIRONMENT, **quiet))  # type: ignore[call-overload]
-            stack.callback(process.kill)
-            return process
-
         port = free_port()
         address = f"tcp://127.0.0.1:{port}"
-        scheduler = start("scheduler", "--host", "127.0.0.1", "--port", str(port))
+        scheduler = start(stack, "scheduler", "--host", "127.0.0.1", "--port", str(port))
         for _ in range(workers):
-            start("worker", address, "--nthreads", "1", "--no-nanny", "--local-directory", str(folder))
+            start_worker(stack, address, folder)
         end = time.monotonic() + 30
         while socket.socket().connect_ex(("127.0.0.1", port)):
             assert time.monotonic() < end
@@ -121,6 +126,25 @@ def test_a_worker_that_is_killed_changes_no_bit(unbroken: xr.Dataset, tmp_path: 
             result = explained(client, tmp_path)
         after = list(client.run(os.getpid).values())
     assert before[0] not in after
+    same_bits(result, unbroken)
+
+
+def test_a_worker_that_is_taken_away_and_one_that_comes_later_change_no_bit(
+    unbroken: xr.Dataset, tmp_path: Path
+) -> None:
+    with running_cluster(tmp_path, 0) as (address, _), ExitStack() as stack:
+        taken = start_worker(stack, address, tmp_path)
+
+        def preempt() -> list[int]:
+            """Do to a worker, a job of its own, what SLURM does for a job of more right; later it starts again."""
+            taken.terminate()
+            taken.wait()
+            start_worker(stack, address, tmp_path)
+            return []
+
+        with killing(preempt, tmp_path / "kept", 6):
+            result = explained(address, tmp_path / "kept")
+        assert taken.poll() is not None
     same_bits(result, unbroken)
 
 

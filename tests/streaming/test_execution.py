@@ -2,9 +2,11 @@ import os
 import signal
 import time
 from collections import deque
+from concurrent.futures import CancelledError
 from pathlib import Path
 
 import pytest
+from distributed.comm import CommClosedError
 
 from igc.errors import ConfigError, ExecutionError
 from igc.streaming import Execution
@@ -50,6 +52,17 @@ def test_a_cluster_is_given_only_a_few_tasks_ahead():
         level += step
         highest = max(highest, level)
     assert highest == AHEAD * 2 + 1
+
+
+def broken(shared, task):
+    raise shared
+
+
+@pytest.mark.parametrize("error", [CommClosedError("refused"), CancelledError()])
+def test_a_scheduler_that_is_gone_is_told_in_one_line_before_the_client_knows(error):
+    with pytest.raises(ExecutionError, match="a lost connection") as caught:
+        list(stream(range(3), broken, error, Execution("cluster", 2, Recording())))
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("execution", [Execution(), Execution("threads", 3)])
