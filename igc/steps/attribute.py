@@ -339,8 +339,9 @@ def attribute_files(
             here = with_sampler(settings, samples, fold)
             solved.append(_solve_fold(problem, dataset, source.rows, here, sets, run))
             blocks.append(problem.groups)
-            scores = None if solved[-1] is None else solved[-1][0]
-            maps.append(None if scores is None else explain_examples(examples, problem, scores, here, sets, fold))
+            part = solved[-1]
+            maps.append(None if part is None else explain_examples(examples, problem, part[0], here, sets, fold))
+            del part
     if share is not None and checkpoint is not None:
         write_request(checkpoint, samples, model, settings, rois, seed)
         return
@@ -348,6 +349,9 @@ def attribute_files(
     attributes["groups_digest"] = digest(*(block.tolist() for block in blocks))
     folds = [FoldResult(*parts) for parts in solved if parts is not None]
     result = assemble(folds, entry, layout, dataset["target"].values.astype(str).tolist(), sets, attributes)
+    # what a result was made of is as large as the result, and would be held while that is written
+    folds.clear()
+    solved.clear()
     result = examples.label(spread(result, layout, dataset["inputs"].shape[1:], dims), maps)
     result.attrs["seconds"] = time.perf_counter() - started
     _save(result, output, kept)
