@@ -244,5 +244,7 @@ def _prepared(client: Client) -> Iterator[None]:
     try:
         yield
     finally:
-        if client.status == "running":
-            client.unregister_worker_plugin(_Threads.name)
+        # of a scheduler that has gone, which the client may not know yet, there is nothing to undo
+        with suppress(OSError):
+            if client.status == "running":
+                client.unregister_worker_plugin(_Threads.name)

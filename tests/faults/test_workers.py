@@ -16,10 +16,12 @@ import numpy as np
 import pytest
 import xarray as xr
 from distributed import Client, LocalCluster
+from distributed.comm import CommClosedError
 from torch import Tensor, nn
 
 import igc
 from igc.errors import ExecutionError
+from igc.steps.execution import _prepared
 from igc.streaming.partials import Partials
 from igc.testing.probes import smooth_network, toy_samples
 from tests.faults import studies
@@ -170,6 +172,23 @@ def test_a_scheduler_that_is_killed_is_one_error_and_the_rest_is_done_later(
     monkeypatch.setattr(Partials, "save", watched)
     same_bits(explained(1, kept, seconds=0.0501), unbroken)
     assert not set(saved) & finished
+
+
+class Unaware:
+    """A client that does not know yet that its scheduler is gone."""
+
+    status = "running"
+
+    def register_plugin(self, plugin: object) -> None:
+        """Take a plugin, as when all was well."""
+
+    def unregister_worker_plugin(self, name: str) -> None:
+        raise CommClosedError("refused")
+
+
+def test_the_first_error_is_told_when_a_scheduler_is_gone_before_the_client_knows() -> None:
+    with pytest.raises(ExecutionError, match="first"), _prepared(Unaware()):
+        raise ExecutionError("first")
 
 
 def test_a_scheduler_that_is_not_there_is_told_in_one_line(study: Path, tmp_path: Path) -> None:
