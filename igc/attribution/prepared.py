@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from igc.attribution.gradients import Inputs, Outputs
+from igc.attribution.mish import mish, mish_with_slope
 
 __all__ = ["TOLERANCES", "WithSlope", "prepare", "watched"]
 
@@ -35,6 +36,10 @@ class _Kept(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, activation: nn.Module) -> Tensor:
+        if _quick(activation, inputs):
+            values, slope = mish_with_slope(inputs.detach())
+            ctx.save_for_backward(slope)
+            return values
         leaf = inputs.detach().requires_grad_()
         with torch.enable_grad():
             values = activation(leaf)
@@ -63,11 +68,18 @@ class WithSlope(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return what the activation does, (batch, ...)."""
+        if not torch.is_grad_enabled() and _quick(self.activation, inputs):
+            return mish(inputs)
         if not (torch.is_grad_enabled() and inputs.requires_grad):
             found: Tensor = self.activation(inputs)
             return found
         kept: Tensor = _Kept.apply(inputs, self.activation)  # type: ignore[no-untyped-call]
         return kept
+
+
+def _quick(activation: nn.Module, inputs: Tensor) -> bool:
+    """Say whether own code computes an activation faster."""
+    return type(activation) is nn.Mish and inputs.device.type == "cpu"
 
 
 def prepare(outputs: Outputs, inputs: Inputs) -> Outputs:

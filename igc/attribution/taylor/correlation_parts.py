@@ -135,7 +135,7 @@ class TaylorCorrelation:
         """Return the relative error of the parts of all regions, where baselines are drawn."""
         if self._pool.shared is not None:
             return None
-        whole, drawn = self._effects(state)[:2]
+        whole, drawn = self._effects(state, resolved=False)[:2]
         estimate = MapEstimate(whole.parts[0], drawn.parts, np.ones(len(drawn.parts)))
         norm = float(np.sqrt(np.nansum(estimate.value**2)))
         error = float(np.sqrt(np.sum(np.nan_to_num(estimate.estimator_error(), nan=np.inf) ** 2)))
@@ -145,7 +145,7 @@ class TaylorCorrelation:
         """Return the sum of the parts as the map, closed to the score, and the parts beside it."""
         if state is None:
             raise DataError(explain("Taylor parts", "no work done", "at least one unit", "run its plan"))
-        whole, drawn, rest = self._effects(state)
+        whole, drawn, rest = self._effects(state, self.scores.resolved)
         fixed = self._pool.shared is not None
         weights = None if fixed else np.ones(len(drawn.gap))
         # a draw is in the jackknife with its sample, with its baseline, and where both are of one group
@@ -185,8 +185,8 @@ class TaylorCorrelation:
             "interaction": Table(further.summed(matrix.reshape(n * n, -1)), axes),
         }
 
-    def _effects(self, state: TaylorState) -> tuple[_Effects, _Effects, _Effects | None]:
-        """Return the effects of all samples, of each replicate, and without each group."""
+    def _effects(self, state: TaylorState, resolved: bool) -> tuple[_Effects, _Effects, _Effects | None]:
+        """Return the effects of all samples, of each replicate, and where asked for without each group."""
         scores, pooled = self.scores, state.maps.pooled()
         n = self._design.n_regions
         trust = _trust(state.replicates, n)
@@ -194,7 +194,7 @@ class TaylorCorrelation:
         known = self._known(state.gradients.pooled(), scores.pooled)
         whole = self._closed(pooled, pooled.mean_map, known, shares, trust)
         replicates = self._closed(state.replicates, state.replicates.mean_map, known, shares, trust)
-        if not scores.resolved:
+        if not resolved:
             return whole, replicates, None
         left, gradients = leave_one_out(state.maps), state.gradients
         rest = self._known(leave_one_out(gradients) if len(gradients.block) else gradients, scores.without_group)
