@@ -1,9 +1,10 @@
 """One pass over the samples for the parts of Integrated Gradient Correlation: effects between random pairs.
 
 Samples are taken in small sets. Every set has a set of baselines, a stretch of a random permutation of all samples,
-and each draw moves on by one: in a round every pair is met once, and every sample is a baseline as often as it is
-explained, so that what contributions owe to one of both alone adds up to nothing. Outputs and gradients at the samples
-and baselines are computed once, and serve all pairs. None of what then lowers the noise moves what is estimated:
+and each draw moves on by a random step: in a round every pair is met once, and every sample is a baseline as often as
+it is explained, so that what contributions owe to one of both alone adds up to nothing. Outputs and gradients at the
+samples and baselines are computed once, and serve all pairs. None of what then lowers the noise moves what is
+estimated:
 
 - what an effect owes to its baseline alone is unrelated to the response of the sample: the mean of the other samples
   that met the baseline is taken off;
@@ -21,6 +22,7 @@ and baselines are computed once, and serve all pairs. None of what then lowers t
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -189,7 +191,7 @@ class _Round:
     problem, design
         What is explained and drawn.
     samples, baselines : _Known
-        Sample i of draw k meets baseline i + k, modulo their number.
+        Sample i of draw k meets baseline i plus the step of the draw, modulo their number.
     first, last : int
         Number of the first draw, and of the one behind the last.
     """
@@ -201,11 +203,16 @@ class _Round:
     first: int
     last: int
 
-    @property
+    @cached_property
     def met(self) -> Rows:
-        """Place of the baseline of each draw, (draw, sample)."""
-        n = len(self.samples.rows)
-        return np.asarray((np.arange(n) + np.arange(self.first, self.last)[:, None]) % n)
+        """Place of the baseline of each draw, (draw, sample).
+
+        Draws move on by random steps: if by one, neighbours would share most of their baselines, and the noise that
+        samples hand each other through the means of baselines would add up.
+        """
+        n, number = len(self.samples.rows), int(self.samples.rows[0]) // SET
+        steps = generator(self.design.seed, "taylor steps", number, self.first).permutation(n)
+        return np.asarray((np.arange(n) + steps[: self.last - self.first, None]) % n)
 
     @property
     def pairs(self) -> tuple[Rows, Rows]:
