@@ -218,8 +218,8 @@ def roi_table(
         ``attribution``; ``se``, its standard error of sampling; ``estimator_error``; the 95 % interval ``ci_low``
         to ``ci_high`` (of both errors; t quantiles where the result says its ``degrees_of_freedom``); ``z``, the sum
         over both errors; ``p`` (two-sided); ``q`` (Benjamini-Hochberg over the regions and targets of the set); the
-        sums of ``positive`` and ``negative`` components; ``share`` of the score, NaN where the score's interval
-        contains 0; ``q_by`` (Benjamini-Yekutieli, whatever the dependence); against chance: ``z_null``, in standard
+        sums of ``positive`` and ``negative`` components, NaN for pooled maps; ``share`` of the score, NaN where that
+        may be 0; ``q_by`` (Benjamini-Yekutieli, whatever the dependence); against chance: ``z_null``, in standard
         deviations of the null, ``p_null``, and ``p_fwe``, the family-wise probability over the regions and targets of
         the set (max-T); ``null_test``, by which test: "permutation", or "analytic" (of all permutations of single
         independent samples, in closed form, without ``p_fwe``); ``boot_low`` to ``boot_high``, the 95 % interval of a
@@ -235,7 +235,9 @@ def roi_table(
     targets = np.asarray(result["target"].values)
     shape = (len(targets), len(labels))
     positive = negative = np.full(shape, np.nan)
-    if sets is not None and "attribution" in result:
+    # a pooled map no longer knows which part of a cell lies in which region; the sums were made before
+    whole = not (result.attrs.get("pooled") and "roi_attribution" in result)
+    if sets is not None and "attribution" in result and whole:
         positive, negative = _signed_sums(result["attribution"], sets)
     if "roi_attribution" in result:
         sums = _variable(result, "roi_attribution", shape)

@@ -99,7 +99,8 @@ def spread(result: xr.Dataset, layout: Layout, shape: tuple[int, ...], dims: tup
     Returns
     -------
     xarray.Dataset
-        With the map and its errors, which are those of the even shares; other maps of cells are dropped.
+        With the map and its errors, which are those of the even shares, and the attribute ``pooled``; other maps of
+        cells are dropped.
     """
     cells = layout.cells
     if not cells.pooled:
@@ -112,7 +113,7 @@ def spread(result: xr.Dataset, layout: Layout, shape: tuple[int, ...], dims: tup
         held = result[name if cells.n_map else f"roi_{name}"].values.reshape(result.sizes["target"], -1)[:, :count]
         values[name] = (("target", *dims), np.asarray(held @ shares).reshape(-1, *shape))
     pooled = [name for name, value in result.items() if cells.n_map and value.dims == ("target", *layout.dims[0])]
-    return result.drop_vars(pooled).assign(values)
+    return result.drop_vars(pooled).assign(values).assign_attrs(pooled=True)
 
 
 def _labels(roi_set: RoiSet, n_components: int) -> Labels:

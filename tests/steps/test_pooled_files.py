@@ -11,7 +11,8 @@ from igc.config import MethodSettings
 from igc.errors import MethodError
 from igc.models.files import save_model
 from igc.models.registry import build_architecture
-from igc.roi.sets import from_labels, save_rois
+from igc.roi.aggregate import roi_table
+from igc.roi.sets import from_labels, open_rois, save_rois
 from igc.steps.attribute import attribute_files
 from igc.store.arrays import create_store
 from igc.store.results import open_result
@@ -54,6 +55,16 @@ def attributed(folder: Path, method: str = "igc", **settings):
     result = open_result(output).load()
     result.close()
     return result
+
+
+def test_sums_over_regions_that_cut_through_cells_are_those_of_the_whole_map(tmp_path):
+    write_images(tmp_path)
+    sets = open_rois(tmp_path / "rois.zarr")
+    whole, pooled = (roi_table(attributed(tmp_path, pool=pool), sets) for pool in (None, 4))
+    for column in ("attribution", "se"):
+        np.testing.assert_allclose(pooled[column], whole[column], rtol=0, atol=1e-5 * np.abs(whole[column]).max())
+    assert np.all(np.isfinite(whole["positive"]))
+    assert np.all(np.isnan(pooled["positive"]))
 
 
 def squares(values, side):
