@@ -77,6 +77,7 @@ def gres(wanted):
 
 SIMULATED_TARGETS = {"permuted": 4, "fmri": 64}
 HAXBY_VOXELS = {"whole": 40000, "vt": 600, "face": 30, "house": 30}
+MADE_VOXELS = 300
 NSD_VOXELS = {"func1pt8mm": 15000, "func1mm": 80000, "nativesurface": 40000}
 # a session of the voxels or vertices of a whole brain, as it is downloaded, and all images
 NSD_SESSION = {"func1pt8mm": 1.1e9, "func1mm": 6e9}
@@ -115,8 +116,10 @@ def shape_of_study(study):
         voxels = 530 if data["source"] == "embedded" else HAXBY_VOXELS[data["mask"]]
         return 864, voxels, 8
     if kind == "nsd":
-        trials = 750 * (data["sessions"] or 40)
-        voxels = NSD_VOXELS.get(data["space"], 160000)
+        made = data["source"] == "simulated"
+        sessions = data["recipe"]["sessions"][data["subject"] - 1] if made else 40
+        trials = 750 * min(data["sessions"] or sessions, sessions)
+        voxels = MADE_VOXELS if made else NSD_VOXELS.get(data["space"], 160000)
         samples = trials // 3 if data["average"] == "image" else trials
         if data["predict"] == "responses":
             channels = 3 if data["channels"] == "rgb" else 1
