@@ -105,27 +105,33 @@ def seconds(run, *arguments):
 
 def workers(study, model):
     """Time one attribution with one and with two worker processes of one thread each."""
+    samples = igc.open_samples(Path(study) / "samples.zarr")
+    rows = np.flatnonzero(samples["fold"].values == 0)[:4096]
+    data = (read_values(samples["inputs"], rows), read_values(samples["responses"], rows))
+    module = igc.load_model(Path(study) / "models" / model)
+    for points in (8, 32, 64):
+        seconds = {count: workers_seconds(module, data, points, count) for count in (1, 2)}
+        ratio = seconds[1] / seconds[2]
+        print(f"1 worker {seconds[1]:.1f} s, 2 workers {seconds[2]:.1f} s: {ratio:.2f} times as fast", flush=True)
+
+
+def workers_seconds(module, data, points, count):
+    """Time one attribution on so many workers, which have computed before."""
     import dask
     from distributed import Client, LocalCluster
 
     from igc.steps.execution import CLUSTER_SETTINGS
 
-    samples = igc.open_samples(Path(study) / "samples.zarr")
-    rows = np.flatnonzero(samples["fold"].values == 0)[:4096]
-    data = (read_values(samples["inputs"], rows), read_values(samples["responses"], rows))
-    module = igc.load_model(Path(study) / "models" / model)
-    seconds = {}
-    for count in (1, 2):
-        with (
-            dask.config.set(CLUSTER_SETTINGS),
-            LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=None) as cluster,
-            Client(cluster) as client,
-        ):
-            igc.attribute(module, data, points=0.25, client=client, progress=False, permutations=0)
-            started = time.perf_counter()
-            igc.attribute(module, data, points=8, client=client, progress=False, permutations=0)
-            seconds[count] = time.perf_counter() - started
-    print(f"1 worker {seconds[1]:.1f} s, 2 workers {seconds[2]:.1f} s: {seconds[1] / seconds[2]:.2f} times as fast")
+    with (
+        dask.config.set(CLUSTER_SETTINGS),
+        LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        options = {"client": client, "progress": False, "permutations": 0}
+        igc.attribute(module, data, points=0.25, **options)
+        started = time.perf_counter()
+        igc.attribute(module, data, points=points, **options)
+        return time.perf_counter() - started
 
 
 def memory(_study, _model):

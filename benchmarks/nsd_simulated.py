@@ -78,7 +78,8 @@ def encoding(results: Path, study: str) -> Iterator[Row]:
     cell = samples.attrs["field_of_view"] / size
     areas = samples["target_atlas_areas"]
     names = np.array([areas.attrs["regions"][str(code)]["name"] for code in areas.values.tolist()])
-    for file in sorted((results / study / "attributions").glob("*/*igc.zarr")):
+    maps = (results / study / "attributions").glob
+    for file in (*maps("*/igc.zarr"), *maps("*/linear_igc.zarr")):
         fields = fit_fields(igc.open_result(file)["attribution"].values.sum(axis=1))
         away = np.hypot(fields.right - planted[:, 0] / cell, fields.up - planted[:, 1] / cell)
         for statistic in ("luminance", "contrast"):
