@@ -53,10 +53,10 @@ def made_up(scale, shift, draws, pairs=200, repeats=4, classes=10):
     return met(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
 
-def on_images(study, model, sampler, method, draws, seeds, n=8, stride=4):
-    """A map of a few digits, whose patches do not overlap."""
+def on_images(study, model, sampler, method, draws, seeds, first, n=8, stride=4):
+    """A map of a few digits, from a number on, whose patches do not overlap."""
     samples = igc.open_samples(study / "samples.zarr")
-    rows = np.flatnonzero(samples["fold"].values == 0)[:n]
+    rows = np.flatnonzero(samples["fold"].values == 0)[first : first + n]
     data = read_values(samples["inputs"], rows), read_values(samples["responses"], rows)
     common = {"sampler": sampler, "stride": stride, "summary": "mean", "predictive": "categories", "progress": False}
     truth = igc.attribute(model, data, method, draws=4096, max_draws=4096, seed=99, **common)
@@ -76,6 +76,7 @@ def main():
     parser.add_argument("model")
     parser.add_argument("sampler", help="name under samplers/")
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--first", type=int, default=0, help="the first of the eight digits")
     arguments = parser.parse_args()
     for scale, shift in MADE_UP:
         for draws in (16, 64, 320):
@@ -85,7 +86,8 @@ def main():
     sampler = load_sampler(arguments.study / "samplers" / arguments.sampler)
     for method in ("information_gain", "pmi"):
         for draws in (16, 64):
-            one, quantile = on_images(arguments.study, model, sampler, method, draws, arguments.seeds)
+            place = arguments.seeds, arguments.first
+            one, quantile = on_images(arguments.study, model, sampler, method, draws, *place)
             print(f"{method}, {draws} draws: {one:.2f} {quantile:.2f}")
 
 
