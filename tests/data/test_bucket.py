@@ -76,7 +76,10 @@ def test_connections_that_break_are_resumed_at_the_byte_where_they_broke(store, 
         assert [r for path, r in faults.asked if "file5" in path] == [None, "bytes=2000-", "bytes=4000-"]
 
 
-def test_interrupted_run_is_resumed_by_the_next_one(store, tmp_path):
+def test_interrupted_run_is_resumed_by_the_next_one(store, tmp_path, monkeypatch):
+    # so that some file is in its midst whenever the interruption comes
+    monkeypatch.setattr(module, "_PIECE", 1000)
+
     class Interruption(BaseException):
         pass
 

@@ -26,7 +26,7 @@ SAFE = re.compile(
     r"|params\.(?:seed|checkpoint|scratch|map))(?:\.\w+)?"
 )
 # texts of options, made of paths of the workflow, of numbers and of words of the rules
-MADE_OF_SAFE = {"params.models", "params.scores", "params.rois", "params.recipe", "params.missing"}
+MADE_OF_SAFE = {f"params.{name}" for name in ("models", "scores", "rois", "recipe", "missing", "fields")}
 
 
 def shells() -> Iterator[tuple[str, str, str]]:
