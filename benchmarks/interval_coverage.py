@@ -64,6 +64,11 @@ class Population:
         responses = clean + NOISE * self.spread * self._shared(random, n, len(TARGETS))
         return inputs, responses, np.arange(n) // GROUP_SIZE if self.grouped else None
 
+    def explain(self, samples, groups, points, seed, targets):
+        """Return the result of some targets."""
+        options = {"targets": targets, "points": points, "seed": seed, "permutations": 0, "progress": False}
+        return igc.attribute(self.model, samples, groups=groups, **options)
+
     def truth(self, n):
         """Return map and score of the population: noise changes no covariance, only the scale."""
         inputs = self._inputs(np.random.default_rng(10**6), n)
@@ -109,16 +114,7 @@ def estimator_case(population, n, points, seeds, targets):
     truth = data_baseline_igc(population.model, inputs, responses, nodes=10)[targets]
     misses, claims = [], []
     for seed in range(seeds):
-        result = igc.attribute(
-            population.model,
-            (inputs, responses),
-            targets=targets,
-            points=points,
-            seed=seed,
-            groups=groups,
-            permutations=0,
-            progress=False,
-        )
+        result = population.explain((inputs, responses), groups, points, seed, targets)
         misses.append(result["attribution"].values - truth)
         claims.append(result["estimator_error"].values)
     return Counts(np.stack(misses), np.stack(claims), result.attrs["estimator_degrees_of_freedom"])
@@ -130,16 +126,7 @@ def sampling_case(population, n, points, seeds, targets, size=20_000):
     misses, claims, scores = [], [], []
     for seed in range(seeds):
         inputs, responses, groups = population.draw(n, seed + 1)
-        result = igc.attribute(
-            population.model,
-            (inputs, responses),
-            targets=targets,
-            points=points,
-            seed=seed,
-            groups=groups,
-            permutations=0,
-            progress=False,
-        )
+        result = population.explain((inputs, responses), groups, points, seed, targets)
         misses.append(result["attribution"].values - truth)
         claims.append(np.hypot(result["standard_error"].values, result["estimator_error"].values))
         intervals = [score_interval(result, level) for level in LEVELS]

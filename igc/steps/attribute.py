@@ -19,7 +19,7 @@ from igc.attribution.embedding import EmbeddedModel, check_embedding, embed
 from igc.attribution.gradients import Outputs
 from igc.attribution.permuted import NullMap
 from igc.attribution.problem import Problem, SampleSource, group_blocks
-from igc.attribution.protocols import Options, Outcome
+from igc.attribution.protocols import Method, Options, Outcome
 from igc.attribution.registry import find_method
 from igc.attribution.scores import Scores
 from igc.config import MethodSettings
@@ -347,16 +347,26 @@ def attribute_files(
         return
     attributes = {**digests, **_provenance(dataset, model, description, settings, seed)}
     attributes["groups_digest"] = digest(*(block.tolist() for block in blocks))
-    folds = [FoldResult(*parts) for parts in solved if parts is not None]
-    result = assemble(folds, entry, layout, dataset["target"].values.astype(str).tolist(), sets, attributes)
-    # what a result was made of is as large as the result, and would be held while that is written
-    folds.clear()
-    solved.clear()
+    result = _assembled(solved, entry, dataset, layout, sets, attributes)
     result = examples.label(spread(result, layout, dataset["inputs"].shape[1:], dims), maps)
     result.attrs["seconds"] = time.perf_counter() - started
     _save(result, output, kept)
     if checkpoint is not None and not others:
         remove_request(checkpoint)
+
+
+def _assembled(
+    solved: list[tuple[Scores, Outcome, NullMap | None] | None],
+    entry: Method,
+    dataset: xr.Dataset,
+    layout: Layout,
+    sets: Mapping[str, RoiSet],
+    attributes: Mapping[str, Any],
+) -> xr.Dataset:
+    """Make a result of its folds, and let go of them: they are as large as it, and it is yet to be written."""
+    folds = [FoldResult(*parts) for parts in solved if parts is not None]
+    solved.clear()
+    return assemble(folds, entry, layout, dataset["target"].values.astype(str).tolist(), sets, attributes)
 
 
 def _save(result: xr.Dataset, output: Path, kept: Sequence[Partials]) -> None:
