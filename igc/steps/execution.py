@@ -57,7 +57,7 @@ CLUSTER_SETTINGS = {
     "distributed.admin.system-monitor.gil.enabled": False,
     "distributed.scheduler.active-memory-manager.start": False,
 }
-"""Dask watching itself a hundred times a second costs a task as much as handing it over does."""
+"""Dask watches itself so often that an idle process takes 2 to 3 % of a core; with these it takes 1 % or less."""
 PROCESS_BYTES = 1 << 30
 """Memory of this machine a worker process."""
 
