@@ -19,7 +19,7 @@ from igc.seeding import generator
 __all__ = ["PairDesign", "PairUnit"]
 
 PARTNERS = 32
-"""With contrast, so many partners of each sample are candidates: one part in so many of an even draw's variance stays."""
+"""With contrast, so many partners of each sample are candidates: one part in so many of the even variance stays."""
 
 Rows = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
