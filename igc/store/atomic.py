@@ -124,19 +124,22 @@ def _explain_refusal(error: BaseException, target: Path) -> None:
 
 
 @contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
+def replacing(path: str | Path, alone: bool = False) -> Iterator[Path]:
     """Give a temporary sibling to write to, and move it into place when all went well.
 
     Parameters
     ----------
     path : str or Path
         The file or folder to be made. A file or a store that stands there now is replaced.
+    alone : bool
+        Give a path in a temporary folder of its own, for a library that writes to a file of its own beside the one
+        it was given: whatever a killed process leaves then lies where it will be found.
 
     Yields
     ------
     Path
-        A path that does not exist yet, in the same folder and with the same suffix. The body makes a file or a
-        folder there.
+        A path that does not exist yet, in the same folder (or in one inside it) and with the same suffix. The body
+        makes a file or a folder there.
 
     Raises
     ------
@@ -154,14 +157,19 @@ def replacing(path: str | Path) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(target)
         _remove(temporary)
-        yield temporary
-        _exchange(temporary, target, aside)
+        if alone:
+            temporary.mkdir()
+        made = temporary / target.name if alone else temporary
+        yield made
+        _exchange(made, target, aside)
     except BaseException as failure:
         _remove_with_late_writes(temporary)
         _explain_refusal(failure, target)
         raise
     finally:
         _remove(aside)
+        if alone:
+            _remove(temporary)
 
 
 def write_text(path: str | Path, text: str) -> None:

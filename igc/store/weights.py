@@ -36,7 +36,7 @@ def write_model(
         Name of both files, for what is kept like a model.
     """
     target = Path(folder)
-    with replacing(target / f"{name}.safetensors") as temporary:
+    with replacing(target / f"{name}.safetensors", alone=True) as temporary:  # safetensors writes beside it first
         save_file({key: value.detach().cpu().contiguous() for key, value in weights.items()}, temporary)
         digest = _digest(temporary)
     text = json.dumps({"format": FORMAT, **description, "weights": digest}, indent=2)

@@ -23,6 +23,8 @@ __all__ = ["Partials"]
 logger = logging.getLogger(__name__)
 OWNER = "owner.txt"
 """Names what the states beside it are for."""
+STATES = "[!.]*.safetensors"
+"""The finished ones: a hidden name is one that is being written."""
 TASKS = "tasks.txt"
 """Says how many states there will be, for whoever wants to know how far the work is."""
 
@@ -85,7 +87,7 @@ class Partials:
         if self.owner and not mark.is_file():
             write_text(mark, self.owner)
         plain = {field: np.ascontiguousarray(value) for field, value in arrays.items()}
-        with replacing(self._file(name)) as temporary:
+        with replacing(self._file(name), alone=True) as temporary:  # safetensors writes beside it first
             metadata = {"key": self.key, "sha256": _digest(plain, self.key), "seconds": repr(seconds)}
             save_file(plain, temporary, metadata=metadata)
 
@@ -135,7 +137,7 @@ class Partials:
         """Return how long it took to compute the states that are kept, by whatever processes."""
         total = 0.0
         for folder in (self.folder, *self.others):
-            for file in sorted((folder / self.key[:16]).glob("*.safetensors")):
+            for file in sorted((folder / self.key[:16]).glob(STATES)):
                 with suppress(SafetensorError, OSError, ValueError), safe_open(file, framework="np") as opened:
                     total += float((opened.metadata() or {}).get("seconds", 0.0))
         return total
@@ -175,7 +177,7 @@ class Partials:
         own = self.folder / self.key[:16]
         siblings = [mark.parent for mark in self.folder.glob(f"*/{OWNER}") if self._owned(mark)]
         for folder in {own, *siblings}:
-            for file in (*folder.glob("*.safetensors"), folder / OWNER, folder / TASKS):
+            for file in (*folder.glob(STATES), folder / OWNER, folder / TASKS):
                 file.unlink(missing_ok=True)
             if folder.is_dir():
                 remove_abandoned(folder)

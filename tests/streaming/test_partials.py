@@ -7,8 +7,11 @@ import signal
 from pathlib import Path
 
 import numpy as np
+import pytest
+import torch
 
 from igc.store.atomic import replacing
+from igc.store.weights import write_model
 from igc.streaming.partials import Partials
 
 
@@ -42,3 +45,35 @@ def test_what_a_killed_process_left_half_written_goes_with_the_states(tmp_path: 
     partials.clear()
     assert not partials.folder.exists()
     assert os.listdir(tmp_path) == []
+
+
+def save_and_die(folder: Path, save: str) -> None:
+    """Save as one who is killed while safetensors writes to a file of its own beside the one it was given."""
+    from igc.store import weights
+    from igc.streaming import partials
+
+    def save_file(arrays: object, filename: Path, **_: object) -> None:
+        (filename.parent / ".tmpAbCdEf").write_bytes(b"half")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    weights.save_file = partials.save_file = save_file  # type: ignore[assignment]
+    if save == "state":
+        Partials(folder, "a" * 64).save("units-0", {"x": np.arange(3)})
+    else:
+        weights.write_model(folder, {"fold0.weight": torch.ones(3)}, {})
+
+
+@pytest.mark.parametrize("save", ["state", "model"])
+def test_what_safetensors_left_half_written_goes_too(tmp_path: Path, save: str) -> None:
+    folder = tmp_path / "place"
+    process = multiprocessing.get_context("spawn").Process(target=save_and_die, args=(folder, save), daemon=True)
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    assert len(list(folder.rglob(".tmp*"))) == 1
+    if save == "state":
+        Partials(folder, "a" * 64).clear()
+        assert os.listdir(tmp_path) == []
+    else:
+        write_model(folder, {"fold0.weight": torch.ones(3)}, {})
+        assert sorted(os.listdir(folder)) == ["model.json", "model.safetensors"]
