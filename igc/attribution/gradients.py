@@ -52,7 +52,11 @@ class Outputs:
             seen = tuple(raw.shape) if isinstance(raw, Tensor) else type(raw).__name__
             remedy = "wrap the model so that it returns one row a sample"
             raise ModelError(explain("the model's output", seen, f"({len(inputs[0])}, n_targets)", remedy))
-        outputs = OUTPUTS[self.output](raw if raw.ndim == 2 else raw[:, None])
+        return self.of_raw(raw if raw.ndim == 2 else raw[:, None])
+
+    def of_raw(self, raw: Tensor) -> Tensor:
+        """Return the explained outputs of raw ones, (batch, target) of (batch, output)."""
+        outputs = OUTPUTS[self.output](raw)
         if self.targets is None:
             return outputs
         if self.targets and max(self.targets) >= outputs.shape[1]:

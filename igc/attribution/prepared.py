@@ -132,10 +132,10 @@ def watched(module: nn.Module) -> bool:
 
 def _changed(module: nn.Module) -> nn.Module:
     """Return a module that shares its tensors and has other layers, or the same one if there is nothing to change."""
-    if watched(module):
+    if watched(module) or type(module) is WithSlope:
         return module
     if type(module) in ACTIVATIONS:
-        return module if getattr(module, "inplace", False) else WithSlope(module)
+        return module if getattr(module, "inplace", False) else WithSlope(module).eval()
     layers = {name: layer if layer is None else _changed(layer) for name, layer in module._modules.items()}
     if type(module) is nn.Sequential:
         layers = _folded(layers)
@@ -159,7 +159,7 @@ def _folded(layers: dict[str, nn.Module | None]) -> dict[str, nn.Module | None]:
             folded[name] = fuse_linear_bn_eval(layer, norm)
         else:
             continue
-        folded[following] = nn.Identity()
+        folded[following] = nn.Identity().eval()
     return folded
 
 

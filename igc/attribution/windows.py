@@ -29,9 +29,11 @@ __all__ = ["WindowedNetwork", "windowed"]
 
 Index = npt.NDArray[np.int64]
 
+POINTWISE = (*ACTIVATIONS, WithSlope)
+"""Activations."""
 IDLE = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
 """Layers that change nothing in evaluation mode."""
-CHANNELWISE = (*ACTIVATIONS, nn.BatchNorm2d, Standardize)
+CHANNELWISE = (*POINTWISE, nn.BatchNorm2d, Standardize)
 """Layers that treat every position of a feature map alike."""
 KERNELS = 4
 """A window of no more than so many kernels is multiplied by a matrix, which is faster than a small convolution."""
@@ -183,7 +185,7 @@ class WindowedNetwork:
                 return self._rest(number + 1, torch.addmm(others.index_select(0, rows), new, weight))
             if isinstance(layer, Standardize):
                 new = (new - layer.mean[index]) / layer.scale[index]
-            elif type(layer) in ACTIVATIONS:
+            elif type(layer) in POINTWISE:
                 new = layer(new)
             elif type(layer) is not nn.Flatten:
                 full = before.index_select(0, rows)
@@ -263,8 +265,6 @@ def _sequence(module: nn.Module) -> list[nn.Module]:
         return [nn.Flatten(), module.readout]
     if type(module) in IDLE:
         return []
-    if type(module) is WithSlope:
-        return [module.activation]
     if getattr(module, "inplace", False):  # what a layer was given is kept
         module = copy.copy(module)
         module.inplace = False  # type: ignore[assignment]

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from igc.attribution.drawn import BaselinePool
 from igc.attribution.gradients import Outputs
 from igc.attribution.problem import Problem
 from igc.attribution.taylor import decompose
 from igc.attribution.taylor.draws import _Known, _pair_slopes, _Round, _without_baselines
+from igc.attribution.taylor.moved import MovedOutputs
 from igc.attribution.taylor.parts import Design
-from igc.attribution.taylor.points import moved_values, region_masks, subset_values
+from igc.attribution.taylor.points import region_masks, subset_values
 from igc.testing.probes import Quadratic, smooth_network, toy_samples
 
 
@@ -87,11 +89,47 @@ def test_outputs_of_moved_regions_are_those_of_the_model_which_is_not_run_where_
     masks = region_masks(np.array([0, 0, 1, 1, 2, 2]), given.device)
     start, stop = np.repeat(np.arange(24), 24), np.tile(np.arange(24), 24)
     at_start = network(inputs[0]).detach()
-    found = moved_values(given.outputs, (inputs, inputs), (start, stop), masks, at_start, 1000)
+    moved = MovedOutputs.of(given.outputs, (inputs[0][:1],), masks, 24, 1000)
+    found = moved.values((inputs, inputs), (start, stop), at_start)
     expected = subset_values(Outputs(network), (inputs[0][start],), (inputs[0][stop],), masks, 1000).transpose(0, 1)
     np.testing.assert_allclose(found, expected, atol=1e-14)
     differ = 3 * 24 * 23 - 12 * 11
     assert differ <= sum(seen) < differ + 64
+
+
+def image_network():
+    torch.manual_seed(0)
+    convolutions = nn.Sequential(nn.Conv2d(2, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Mish(), nn.MaxPool2d(2))
+    readout = nn.Sequential(nn.Flatten(), nn.Linear(4 * 36, 5), nn.Tanh(), nn.Linear(5, 3))
+    return nn.Sequential(convolutions, nn.Conv2d(4, 4, 3, padding=1), nn.GELU(), readout).double().eval()
+
+
+def vector_network():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(288, 7), nn.Mish(), nn.Linear(7, 3)).double().eval()
+
+
+@pytest.mark.parametrize("output", ["raw", "probability"])
+@pytest.mark.parametrize("build", [image_network, vector_network])
+def test_outputs_of_moved_regions_and_of_all_but_one_are_the_same_on_windows(build, output):
+    network, random = build(), np.random.default_rng(5)
+    outputs = Outputs(network, output, (0, 2))
+    shape = (9, 2, 12, 12) if build is image_network else (9, 288)
+    low, high = (torch.as_tensor(random.normal(size=shape)) for _ in range(2))
+    high[0] = low[0]
+    labels = (np.arange(12)[:, None] // 3 * 4 + np.arange(12) // 3)[None].repeat(2, axis=0).ravel()
+    masks = region_masks(labels, low.device)
+    subsets = torch.cat([masks, ~masks, masks[:1] | masks[15:], masks[:1] & ~masks[:1]])
+    moved = MovedOutputs.of(outputs, (low[:2],), subsets, 9, 64)
+    assert moved.network is not None
+    assert set(moved.moving) >= set(range(16))
+    assert set(moved.staying) == set(range(16, 32))
+    start, stop = random.integers(0, 9, (2, 40))
+    stop[:2] = start[:2] = 0
+    found = moved.values(((low,), (high,)), (start, stop), outputs((low,)).detach())
+    expected = subset_values(outputs, (low[start],), (high[stop],), subsets, 64).transpose(0, 1)
+    np.testing.assert_allclose(found, expected, atol=1e-13)
+    assert float((expected[:, 0] - expected[:, 40 - 8]).abs().max()) > 1e-3
 
 
 @pytest.mark.parametrize("n_targets", [2, 5])
@@ -117,12 +155,13 @@ def test_either_way_to_what_regions_do_together_has_the_mean_over_all_pairs():
     for seed in range(80):
         drawn = Design(BaselinePool(given), labels, np.zeros((2, 6)), centre, middle, 1, False, seed)
         known = [_Known.of(given, rows) for rows in (np.arange(16), np.random.default_rng(seed).permutation(16))]
-        one = _Round(given, drawn, *known, 0, 1)
+        moved = drawn.moved(given, given.load(np.arange(1))[0], 16)
+        one = _Round(given, drawn, moved, *known, 0, 1)
         masks = region_masks(labels, given.device)
         slopes = (torch.zeros(16, 2, 3, dtype=torch.float64),) * 2  # no line taken off
         own, other = known
         ends, outputs = (other.inputs, own.inputs), (other.outputs, own.outputs)
-        alone = drawn.values(given, ends, one.pairs, outputs, masks)[0]
+        alone = drawn.values(moved, ends, one.pairs, outputs)[0]
         centred = (samples.responses - centre)[..., None]
         coupled = centred * one._coupled(one.pairs, one._places(), masks)
         free = one._joint(one.pairs, one._places(), *slopes, masks) - centred * alone.numpy()
@@ -144,7 +183,11 @@ def test_effects_of_regions_alone_are_exact_when_every_pair_is_met_once_and_line
     centre, middle = samples.responses.mean(axis=0), samples.inputs.mean(axis=0)
     drawn = Design(BaselinePool(given), labels, np.zeros((2, 6)), centre, middle, 16, False, 0)
     known = [_Known.of(given, rows) for rows in (np.arange(16), np.random.default_rng(0).permutation(16))]
-    found = _Round(given, drawn, *known, 0, 16).contributions().mean(axis=(0, 1))
+    found = (
+        _Round(given, drawn, drawn.moved(given, given.load(np.arange(1))[0], 16), *known, 0, 16)
+        .contributions()
+        .mean(axis=(0, 1))
+    )
     starts, stops = np.tile(samples.inputs, (16, 1)), np.repeat(samples.inputs, 16, axis=0)
     exact = decompose(model, stops, starts, labels, engine="sets", pairs=False)
     effects = (exact.independent + 0.5 * exact.first).reshape(16, 16, 2, 3).mean(axis=1)

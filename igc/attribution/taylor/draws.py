@@ -32,6 +32,7 @@ from torch import Tensor
 from igc.attribution.gradients import Inputs, flatten, output_gradients, shift, vector_jacobian
 from igc.attribution.prepared import prepare
 from igc.attribution.problem import Problem, Rows
+from igc.attribution.taylor.moved import MovedOutputs
 from igc.attribution.taylor.parts import Design, TaylorState, solo_slopes
 from igc.attribution.taylor.points import TAIL, joint_slopes, region_masks, subset_slopes
 from igc.seeding import generator
@@ -68,11 +69,12 @@ def taylor_unit(problem: Problem, design: Design, resolved: bool, unit: int) -> 
     first, last = problem.block_bounds()[unit]
     few, responses = problem.load(np.arange(min(4, problem.n_samples)))
     prepared = replace(problem, outputs=prepare(problem.outputs, few))
+    moved = design.moved(prepared, tuple(x[:1] for x in few), SET)
     total = _nothing(problem, design, responses.shape[1], resolved)
     for start in range(-(-first // SET) * SET, last, SET):
         rows = np.arange(start, min(start + SET, problem.n_samples))
         make = _drawn_state if design.pool.shared is None else _shared_state
-        total = total.merge(make(prepared, design, resolved, rows))
+        total = total.merge(make(prepared, design, moved, resolved, rows))
     return total
 
 
@@ -84,7 +86,7 @@ def _nothing(problem: Problem, design: Design, n_targets: int, resolved: bool) -
     return TaylorState(gradients, maps, maps, np.zeros((n_groups, n_targets, design.n_effects)), np.zeros(n_groups))
 
 
-def _shared_state(problem: Problem, design: Design, resolved: bool, rows: Rows) -> TaylorState:
+def _shared_state(problem: Problem, design: Design, moved: MovedOutputs, resolved: bool, rows: Rows) -> TaylorState:
     """Compute the moments over one set against shared baselines: the residual is what quadrature leaves."""
     inputs, responses = problem.load(rows)
     predictions = problem.predict(inputs)
@@ -92,7 +94,7 @@ def _shared_state(problem: Problem, design: Design, resolved: bool, rows: Rows) 
     for batch in problem.batches(len(rows)):
         here = tuple(x[batch] for x in inputs)
         known = torch.as_tensor(predictions[batch], dtype=here[0].dtype, device=here[0].device)
-        parts.append(design.shared_effects(problem, here, known))
+        parts.append(design.shared_effects(problem, moved, here, known))
     n, effects = design.n_regions, _double(torch.cat(parts))
     rest = predictions - _double(flatten(inputs)) @ design.pilot.T
     centred = responses - design.centre
@@ -137,7 +139,7 @@ class _Known:
         return torch.as_tensor(self.predictions, dtype=self.gradients.dtype, device=self.gradients.device)
 
 
-def _drawn_state(problem: Problem, design: Design, resolved: bool, rows: Rows) -> TaylorState:
+def _drawn_state(problem: Problem, design: Design, moved: MovedOutputs, resolved: bool, rows: Rows) -> TaylorState:
     """Compute the moments over one set of samples with others as baselines."""
     samples, n = _Known.of(problem, rows), len(rows)
     state = _nothing(problem, design, samples.responses.shape[1], resolved)
@@ -146,7 +148,7 @@ def _drawn_state(problem: Problem, design: Design, resolved: bool, rows: Rows) -
     for number, first in enumerate(range(0, design.draws, n)):
         order = generator(design.seed, "taylor baselines", number).permutation(problem.n_samples)
         baselines = _Known.of(problem, order[rows])
-        chosen = _Round(problem, design, samples, baselines, first, min(first + n, design.draws))
+        chosen = _Round(problem, design, moved, samples, baselines, first, min(first + n, design.draws))
         found.append(chosen.contributions())
         met.append(baselines.rows[chosen.met])
     contributions = np.concatenate(found)
@@ -190,6 +192,8 @@ class _Round:
     ----------
     problem, design
         What is explained and drawn.
+    moved : MovedOutputs
+        What predicts samples of which one region has moved.
     samples, baselines : _Known
         Sample i of draw k meets baseline i plus the step of the draw, modulo their number.
     first, last : int
@@ -198,6 +202,7 @@ class _Round:
 
     problem: Problem
     design: Design
+    moved: MovedOutputs
     samples: _Known
     baselines: _Known
     first: int
@@ -229,13 +234,8 @@ class _Round:
         """Return effects times centred responses, (draw, sample, target, effect)."""
         design, pairs, shape = self.design, self.pairs, self.met.shape
         masks = region_masks(design.labels, self.samples.inputs[0].device)
-        solo, further = design.values(
-            self.problem,
-            (self.baselines.inputs, self.samples.inputs),
-            pairs,
-            (self.baselines.outputs, self.samples.outputs),
-            masks,
-        )
+        ends, known = zip(*((one.inputs, one.outputs) for one in (self.baselines, self.samples)), strict=True)
+        solo, further = design.values(self.moved, ends, pairs, known)
         at_start, at_stop = self._end_slopes(pairs)
         linear = design.control(flatten(self.samples.inputs), masks)[pairs[1]]
         linear -= design.control(flatten(self.baselines.inputs), masks)[pairs[0]]

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from igc.attribution.gradients import Inputs, Outputs, flatten
 from igc.attribution.paths import gauss_kronrod
+from igc.attribution.taylor.moved import MovedOutputs
 from igc.attribution.taylor.points import couples, joint_slopes, region_masks, subset_slopes, subset_values
 from igc.stats.moments import Array
 
@@ -69,7 +70,9 @@ class Region:
 
     def values(self, subsets: Tensor) -> Tensor:
         """Return outputs where subsets have moved, (sample, target, subset)."""
-        return subset_values(self.outputs, self.start, self.stop, subsets, self.batch_size).permute(1, 2, 0)
+        few, own = tuple(x[:1] for x in self.stop), np.arange(len(self.stop[0]))
+        moved = MovedOutputs.of(self.outputs, few, subsets, len(own), self.batch_size)
+        return moved.values((self.start, self.stop), (own, own), self.ends[0]).transpose(1, 2)
 
     def slopes(self, position: float) -> Tensor:
         """Return slopes along each region where all have moved so far, (sample, target, region)."""
@@ -86,8 +89,8 @@ class Region:
     def ends(self) -> tuple[Tensor, Tensor]:
         """Outputs at baselines and inputs, (sample, target) each."""
         none = torch.zeros_like(self.masks[:1])
-        both = self.values(torch.cat([none, ~none]))
-        return both[..., 0], both[..., 1]
+        both = subset_values(self.outputs, self.start, self.stop, torch.cat([none, ~none]), self.batch_size)
+        return both[0], both[1]
 
 
 def by_sets(region: Region, pairs: bool) -> Terms:

@@ -22,7 +22,8 @@ from igc.attribution.drawn import BaselinePool
 from igc.attribution.gradients import Inputs, flatten, output_gradients
 from igc.attribution.paths import gauss_legendre
 from igc.attribution.problem import Problem, Rows
-from igc.attribution.taylor.points import couples, joint_slopes, moved_values, region_masks, subset_slopes
+from igc.attribution.taylor.moved import MovedOutputs
+from igc.attribution.taylor.points import couples, joint_slopes, region_masks, subset_slopes
 from igc.stats.moments import Array, Moments
 from igc.stats.nested import join_parts, split_parts
 
@@ -149,7 +150,13 @@ class Design:
             return len(shared[0]) * (values + self.draws * 2 * n)
         return self.draws * (values + 1) + 2
 
-    def shared_effects(self, problem: Problem, inputs: Inputs, at_inputs: Tensor) -> Tensor:
+    def moved(self, problem: Problem, few: Inputs, rows: int) -> MovedOutputs:
+        """Return what predicts inputs of which one region has moved, and with ``matrix`` further subsets of them."""
+        masks, (left, right) = region_masks(self.labels, few[0].device), couples(self.n_regions)
+        subsets = torch.cat([masks, ~masks, masks[left] | masks[right]]) if self.matrix else masks
+        return MovedOutputs.of(problem.outputs, few, subsets, rows, problem.batch_size)
+
+    def shared_effects(self, problem: Problem, moved: MovedOutputs, inputs: Inputs, at_inputs: Tensor) -> Tensor:
         """Return the effects of a batch against all shared baselines, (batch, target, effect)."""
         masks, shared = region_masks(self.labels, inputs[0].device), self.pool.shared or ()
         rule = gauss_legendre(self.draws)
@@ -157,7 +164,7 @@ class Design:
             known = problem.outputs(shared), at_inputs
         own, total = np.arange(len(inputs[0])), torch.zeros(())
         for b in range(len(shared[0])):
-            solo, further = self.values(problem, (shared, inputs), (np.full_like(own, b), own), known, masks)
+            solo, further = self.values(moved, (shared, inputs), (np.full_like(own, b), own), known)
             start = tuple(x[b].expand_as(y) for x, y in zip(shared, inputs, strict=True))
             together = torch.zeros_like(solo)
             for t, weight in zip(rule.nodes, rule.weights, strict=True):
@@ -169,29 +176,23 @@ class Design:
         return total / len(shared[0])
 
     def values(
-        self,
-        problem: Problem,
-        ends: tuple[Inputs, Inputs],
-        pairs: tuple[Rows, Rows],
-        known: tuple[Tensor, Tensor],
-        masks: Tensor,
+        self, moved: MovedOutputs, ends: tuple[Inputs, Inputs], pairs: tuple[Rows, Rows], known: tuple[Tensor, Tensor]
     ) -> tuple[Tensor, list[Tensor]]:
         """Return changes by each region alone, and effects with all others and of pairs, (pair, target, effect).
 
         Parameters
         ----------
-        problem : Problem
+        moved : MovedOutputs
+            From :meth:`moved`.
         ends : tuple of Inputs
             Baselines and samples.
         pairs : tuple of array of int (pair,)
             Which baseline meets which sample.
         known : tuple of torch.Tensor (baseline or sample, target)
             The outputs at both ends.
-        masks : torch.Tensor (region, component)
         """
-        n, (left, right) = len(masks), couples(len(masks))
-        subsets = torch.cat([masks, ~masks, masks[left] | masks[right]]) if self.matrix else masks
-        found = moved_values(problem.outputs, ends, pairs, subsets, known[0], problem.batch_size).transpose(1, 2)
+        n, (left, right) = self.n_regions, couples(self.n_regions)
+        found = moved.values(ends, pairs, known[0]).transpose(1, 2)
         low, high = (outputs[which][..., None] for outputs, which in zip(known, pairs, strict=True))
         solo = found[..., :n] - low
         if not self.matrix:

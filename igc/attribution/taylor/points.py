@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from igc.attribution.gradients import Inputs, Outputs, flatten, output_gradients, shift, unflatten
-from igc.attribution.problem import Rows
 
-__all__ = ["couples", "joint_slopes", "moved_values", "region_masks", "slopes", "subset_slopes", "subset_values"]
+__all__ = ["couples", "joint_slopes", "region_masks", "slopes", "subset_slopes", "subset_values"]
 
 TAIL = 64
 """The last pass is filled up to a multiple of so many points, since the first pass of a new size costs much more."""
@@ -61,56 +60,6 @@ def subset_values(outputs: Outputs, start: Inputs, stop: Inputs, subsets: Tensor
             points = torch.where(chosen[:, None], high, low).reshape(-1, low.shape[1])
             parts.append(outputs(unflatten(points, stop)).reshape(len(chosen), len(low), -1))
     return torch.cat(parts)
-
-
-def moved_values(
-    outputs: Outputs,
-    ends: tuple[Inputs, Inputs],
-    pairs: tuple[Rows, Rows],
-    subsets: Tensor,
-    at_start: Tensor,
-    batch_size: int,
-) -> Tensor:
-    """Return the outputs of pairs where one subset has moved; the model is not run where nothing in it differs.
-
-    Parameters
-    ----------
-    outputs : Outputs
-        What is explained.
-    ends : tuple of Inputs (sample, ...)
-        Baselines and inputs.
-    pairs : tuple of array of int (pair,)
-        Number of the baseline and of the input of each pair.
-    subsets : torch.Tensor (subset, component)
-        Booleans.
-    at_start : torch.Tensor (sample, target)
-        The outputs at the baselines.
-    batch_size : int
-        Points a forward pass.
-
-    Returns
-    -------
-    torch.Tensor (pair, subset, target)
-    """
-    low, high = (flatten(end) for end in ends)
-    start, stop = (torch.as_tensor(which, device=low.device) for which in pairs)
-    members, step = subsets.T.to(low.dtype), max(1, batch_size)
-    moves = torch.cat(
-        [
-            (high[stop[i : i + step]] != low[start[i : i + step]]).to(low.dtype) @ members > 0
-            for i in range(0, len(start), step)
-        ]
-    )
-    pair, subset = torch.nonzero(moves, as_tuple=True)
-    values = at_start[start][:, None].repeat(1, len(subsets), 1)
-    with torch.no_grad():
-        for first in range(0, len(pair), step):
-            who, which = pair[first : first + step], subset[first : first + step]
-            points = torch.where(subsets[which], high[stop[who]], low[start[who]])
-            full = min(step, -(-len(points) // TAIL) * TAIL)
-            points = torch.cat([points, points[:1].expand(full - len(points), -1)])
-            values[who, which] = outputs(unflatten(points, ends[1]))[: len(who)]
-    return values
 
 
 def slopes(outputs: Outputs, points: Inputs, directions: Inputs) -> Tensor:
