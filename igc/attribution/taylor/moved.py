@@ -126,12 +126,17 @@ class MovedOutputs:
                 continue
             trace, flat = self.network.trace(ends[here][0]), flatten(ends[other])
             for number, block in blocks.items():
-                new = flat[:, torch.as_tensor(block, device=flat.device)]
-                differ = torch.nonzero(moves[:, number])[:, 0]
-                for first in range(0, len(differ), WINDOWS):
-                    who = differ[first : first + WINDOWS]
-                    raw = self.network.outputs(trace, pairs[here][who], block, new[pairs[other][who]])
-                    yield number, who, self.outputs.of_raw(raw)
+                new, same = flat[:, torch.as_tensor(block, device=flat.device)].unique(dim=0, return_inverse=True)
+                who = torch.nonzero(moves[:, number])[:, 0]
+                if not len(who):
+                    continue
+                # samples that are alike in a subset, such as empty ones, need one window of a baseline together
+                window, which = torch.unique(pairs[here][who] * len(new) + same[pairs[other][who]], return_inverse=True)
+                found = [
+                    self.network.outputs(trace, part // len(new), block, new[part % len(new)])
+                    for part in window.split(WINDOWS)
+                ]
+                yield number, who, self.outputs.of_raw(torch.cat(found))[which]
 
 
 def _narrow(subsets: Tensor, shape: tuple[int, ...]) -> dict[int, Index]:
