@@ -126,7 +126,8 @@ class MovedOutputs:
                 continue
             trace, flat = self.network.trace(ends[here][0]), flatten(ends[other])
             for number, block in blocks.items():
-                new, same = flat[:, torch.as_tensor(block, device=flat.device)].unique(dim=0, return_inverse=True)
+                members = torch.as_tensor(block, device=flat.device)
+                new, same = torch.unique(flat[:, members], dim=0, return_inverse=True)
                 who = torch.nonzero(moves[:, number])[:, 0]
                 if not len(who):
                     continue
