@@ -2,11 +2,12 @@
 
 Run it from the root of a checkout: ``python benchmarks/soak.py --kills 200 --log soak.tsv``. It works in a temporary
 folder, on a copy of the checkout, over a study of small images; with ``--brains`` two small brains come to it, so that
-every rule of the workflow runs. Its downloads come from a server of this script. Each kill is a SIGKILL: of any one
-process of the run (also of Snakemake itself, whose jobs then go on without it), or of all of them at once, as when a
-node is lost. Whenever Snakemake ends, the run is started again, as a user would: with ``--unlock`` first if it says
-that its folder is locked. When a run has finished, its results are compared with those of the unbroken run, and thrown
-away.
+every rule of the workflow runs. With ``--warm`` jobs are forked from a process that has imported the package, so that
+kills fall into their work and not into their imports; the unbroken run that they are compared with starts every job
+anew. Its downloads come from a server of this script. Each kill is a SIGKILL: of any one process of the run (also of
+Snakemake itself, whose jobs then go on without it), or of all of them at once, as when a node is lost. Whenever
+Snakemake ends, the run is started again, as a user would: with ``--unlock`` first if it says that its folder is locked.
+When a run has finished, its results are compared with those of the unbroken run, and thrown away.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import psutil
+import warm
 
 from igc.data.idx import encode_idx
 from igc.data.mnist import FILES
@@ -62,6 +64,7 @@ BRAINS = """
       source: simulated
       folder: resources/brains
       recipe: {sessions: [1, 1], shared: 20, image_size: 16}
+      statistics: [luminance]
       atlases: {areas: prf-visualrois}
     models:
       ridge: {kind: linear, alphas: [1.0, 100.0, 2], inner_folds: 2}
@@ -108,6 +111,8 @@ def make_checkout(folder, address, digests, brains=False):
         shutil.copytree(ROOT / name, folder / name, ignore=ignored)
     (folder / "profiles").symlink_to("workflow/profiles")
     shutil.copy(ROOT / "Snakefile", folder)
+    with (folder / "Snakefile").open("a") as opened:  # the rules put the folder of Snakemake's Python first
+        opened.write('\nif "IGC_SOAK_BIN" in os.environ:\n    put_first("PATH", os.environ["IGC_SOAK_BIN"])\n')
     (folder / "config").mkdir()
     (folder / "config" / "config.yaml").write_text(STUDY + BRAINS if brains else STUDY)
     with (folder / "igc" / "data" / "fetch.py").open("a") as opened:
@@ -170,14 +175,14 @@ def compared(folder):
 class Session:
     """The processes of one run, however often it is started; known by a word in their environment."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, jobs=None):
         self.folder, self.mark = folder, f"soak-{os.getpid()}-{folder.parent.name}"
         self.log = folder.parent / "snakemake.log"
-        self.process = None
+        self.process, self.jobs, self.more = None, jobs, {}
 
     def start(self, *arguments):
         """Start Snakemake."""
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "IGC_SOAK": self.mark}
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "IGC_SOAK": self.mark, **self.more}
         command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
         with self.log.open("w") as opened:
             self.process = subprocess.Popen(
@@ -199,20 +204,31 @@ class Session:
             with contextlib.suppress(psutil.Error):
                 if process.environ().get("IGC_SOAK") == self.mark and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
+        if self.jobs is not None:  # those that are forked have the environment of where they come from
+            for file in self.jobs.iterdir():
+                with contextlib.suppress(psutil.Error):
+                    found.append(psutil.Process(int(file.name)))
         return found
+
+    def named(self, process):
+        """Say which part of a run a process is; nothing of what only stands in for a job."""
+        if self.jobs is not None:
+            with contextlib.suppress(OSError):
+                return f"igc {(self.jobs / str(process.pid)).read_text()}"
+        return described(process)
 
     def kill(self, chance):
         """Kill one process of the run, or all, and return what it was."""
         members = self.members()
         snakes = [process for process in members if process.pid == self.process.pid]
-        others = [process for process in members if process.pid != self.process.pid]
+        others = [process for process in members if process.pid != self.process.pid and self.named(process)]
         if chance.random() < 0.15:
             victims, name = members, "all"
         elif snakes and chance.random() < (0.2 if others else 0.1):
             victims, name = snakes, "snakemake"
         else:
             victims = [chance.choice(others)] if others else []
-            name = described(victims[0]) if victims else ""
+            name = self.named(victims[0]) if victims else ""
         killed = 0
         for victim in victims:
             with contextlib.suppress(psutil.Error):
@@ -233,6 +249,8 @@ def described(process):
         words = process.cmdline()
     except psutil.Error:
         return "gone"
+    if "-SE" in words[1:2]:
+        return ""
     if words[1:3] == ["-m", "igc"]:
         return f"igc {words[3]}"
     if words and Path(words[0]).name in ("bash", "sh"):
@@ -291,7 +309,8 @@ class Soak:
         session.rest()
         found = compared(session.folder)
         wrong = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
-        left = [path for path in session.folder.rglob(".*partial*") if ".snakemake" not in path.parts]
+        hidden = [path for path in session.folder.rglob(".*") if ".snakemake" not in path.parts]
+        left = [path for path in hidden if path.name not in {*MARKS, ".bidsignore"}]
         self.counts.update(rounds=1, differences=len(wrong), leftovers=len(left))
         self.note("finished", f"{len(found)} files, different: {wrong or 'none'}, left over: {left or 'none'}")
         if wrong:
@@ -308,6 +327,26 @@ class Soak:
         return "\n".join(lines)
 
 
+@contextlib.contextmanager
+def warmed(session):
+    """Start the process that jobs are forked from, and put what calls it in the place of Python."""
+    place = session.folder.parent
+    session.jobs = place / "jobs"
+    session.jobs.mkdir()
+    address = place / "warm.socket"
+    warm.write_stand_in(place / "bin", address)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"}
+    command = [sys.executable, str(Path(warm.__file__)), str(address), str(session.jobs)]
+    with subprocess.Popen(command, cwd=session.folder, env=environment) as process:
+        while not address.exists() and process.poll() is None:
+            time.sleep(0.1)
+        session.more = {"IGC_SOAK_BIN": str(place / "bin")}
+        try:
+            yield
+        finally:
+            process.kill()
+
+
 def empty(folder):
     """Throw away what a run has made."""
     for name in ("results", "resources"):
@@ -321,6 +360,7 @@ def main():
     parser.add_argument("--every", type=float, default=5.0, help="mean seconds between two kills")
     parser.add_argument("--seed", type=int, default=0, help="of victims and moments")
     parser.add_argument("--brains", action="store_true", help="run every rule, in three studies")
+    parser.add_argument("--warm", action="store_true", help="fork jobs from a process that has imported the package")
     parser.add_argument("--log", type=Path, default=Path("soak.tsv"), help="a line an event")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
@@ -334,11 +374,17 @@ def main():
             print(f"an unbroken run took {seconds:.0f} s and made {len(expected)} files", flush=True)
             empty(session.folder)
             soak = Soak(options, place)
-            try:
-                while not soak.over():
-                    soak.round(session, expected)
-            finally:
-                print(soak.told())
+            with warmed(session) if options.warm else contextlib.nullcontext():
+                if options.warm:
+                    seconds = session.unbroken()
+                    differ = sum(compared(session.folder).get(name) != value for name, value in expected.items())
+                    print(f"with forked jobs it took {seconds:.0f} s, and {differ} files differ", flush=True)
+                    empty(session.folder)
+                try:
+                    while not soak.over():
+                        soak.round(session, expected)
+                finally:
+                    print(soak.told())
 
 
 if __name__ == "__main__":
