@@ -8,7 +8,7 @@ from torch import nn
 
 from igc.attribution.gradients import Outputs
 from igc.attribution.standard.lrp import EpsilonLrp
-from igc.attribution.taylor import agreement, reformulate
+from igc.attribution.taylor import agreement, decompose, reformulate
 from igc.attribution.taylor.weights import WEIGHTINGS, find_weighting, principles
 from igc.errors import MethodError
 from igc.testing.probes import Quadratic
@@ -168,8 +168,8 @@ def test_series_made_anew_on_segments_hold_where_a_single_one_does_not():
     assert single[0] > 20 * cut[0]
 
 
-def test_exact_effects_give_occlusion_at_any_distance_and_shapley_values_up_to_pairs():
-    model, (x, _) = mlp(2.0), data()
+def test_exact_effects_give_occlusion_and_shapley_values_at_any_distance():
+    model, (x, references) = mlp(2.0), data()
     x = 4 * x
     baseline = torch.zeros(1, D, dtype=torch.float64)
     expected = real("occlusion", model, x, baseline).detach().numpy()
@@ -177,6 +177,24 @@ def test_exact_effects_give_occlusion_at_any_distance_and_shapley_values_up_to_p
     np.testing.assert_allclose(found.predicted[:, 0], expected, atol=1e-5)
     labels = np.array([0, 0, 0, 1, 1])
     joint = ShapleyValues(model).attribute(x, baseline, target=0, feature_mask=torch.as_tensor(labels[None]))
-    found = reformulate("baseline_shapley", model, x, baseline, labels, engine="sets")  # two players: pairs are all
+    found = reformulate("baseline_shapley", model, x, baseline, labels, engine="sets")
     np.testing.assert_allclose(found.predicted[:, 0], joint.numpy()[:, [0, 3]], atol=1e-5)
     assert np.abs(found.left).max() < 1e-12
+    expected = torch.stack([real("baseline_shapley", model, x, row[None]) for row in references]).mean(dim=0)
+    found = reformulate("baseline_shapley", model, x, references, engine="sets")
+    np.testing.assert_allclose(found.predicted[:, 0], expected.numpy(), atol=1e-5)  # captum keeps float32
+    assert np.abs(found.left).max() < 1e-12
+    pairs = [decompose(model, x, row[None], engine="sets") for row in references]
+    second = np.mean([one.first + one.independent + 0.5 * one.pairs.sum(axis=-1) for one in pairs], axis=0)
+    assert np.abs(second[:, 0] - expected.numpy()).max() > 0.1  # pairs are far from all
+
+
+def test_of_many_regions_exact_effects_up_to_pairs_are_handed_out():
+    random = np.random.default_rng(3)
+    matrices = random.normal(size=(1, 12, 12))
+    model = Quadratic(random.normal(size=(1, 12)), matrices + matrices.transpose(0, 2, 1))
+    x, references = data(shape=(12,))
+    found = reformulate("baseline_shapley", model, x, references[:1], engine="sets")
+    assert found.order == 2
+    expected = reformulate("baseline_shapley", model, x, references[:1])
+    np.testing.assert_allclose(found.predicted, expected.predicted, atol=1e-10)

@@ -16,7 +16,7 @@ from igc.attribution.gradients import Inputs, Outputs, flatten, output_gradients
 from igc.attribution.paths import gauss_kronrod
 from igc.attribution.standard.baseline_shapley import feature_labels
 from igc.attribution.standard.layered import ACTIVATIONS, layers_of, own_copy, raw_module
-from igc.attribution.taylor.engines import ORDERS, power_fit
+from igc.attribution.taylor.engines import ORDERS, Region, power_fit
 from igc.attribution.taylor.terms import as_tensors, decompose, matching
 from igc.attribution.taylor.weights import find_weighting
 from igc.errors import MethodError, explain
@@ -76,7 +76,8 @@ def reformulate(
         holds only for changes below pi.
     engine : {"hessian", "sets"}
         "sets" takes exact effects, of all orders, for methods whose weights depend on who takes part only: all effects
-        that join a region with others for "occlusion" and "occlusion_patch", those of pairs for "baseline_shapley".
+        that join a region with others for "occlusion" and "occlusion_patch"; those of every set of regions for
+        "baseline_shapley" where there are no more than 10 regions, else those of pairs.
 
     Returns
     -------
@@ -118,6 +119,10 @@ def _of_terms(
 ) -> Reformulated:
     if method in BY_DEGREE:
         return _by_degree(method, model, inputs, baselines, rois, order)
+    if engine == "sets" and method == "baseline_shapley":
+        region = _region(model, inputs, baselines, rois)
+        if len(region.masks) <= FEW:
+            return _of_all_sets(method, region)
     found = decompose(model, inputs, baselines, rois, engine="sets" if engine == "sets" else "hessian")
     if found.pairs is None:
         raise MethodError(explain("pairs", None, "the effects of pairs", "use the Hessian engine"))
@@ -130,6 +135,30 @@ def _of_terms(
     return Reformulated(method, solo + together * pairs, 2, found.error + left)
 
 
+def _region(model: Callable[..., Any], inputs: Any, baselines: Any, rois: Any) -> Region:
+    stop = as_tensors(inputs)
+    labels = feature_labels(rois, tuple(tuple(x.shape[1:]) for x in stop))
+    return Region(Outputs(model), matching(as_tensors(baselines, stop), stop), stop, labels, BATCH)
+
+
+def _of_all_sets(method: str, region: Region) -> Reformulated:
+    """Hand out the exact effect of every set of regions: its output minus the effects of all smaller sets."""
+    n, change = len(region.masks), region.ends[1] - region.ends[0]
+    members = (np.arange(2**n)[:, None] >> np.arange(n)) % 2 == 1
+    masks = region.masks.double()
+    subsets = torch.as_tensor(members, dtype=masks.dtype, device=masks.device) @ masks > 0
+    effects = region.values(subsets).double().cpu().numpy()
+    for r in range(n):
+        effects[..., members[:, r]] -= effects[..., ~members[:, r]]
+    weights = np.stack([find_weighting(method).weights(taking_part) for taking_part in members[1:].astype(np.int64)])
+    left = change.double().cpu().numpy() - effects[..., 1:].sum(axis=-1)
+    return Reformulated(method, effects[..., 1:] @ weights, n, left)
+
+
+FEW = 10
+"""Regions, of whose sets all effects can be formed."""
+BATCH = 1024
+"""Points a pass."""
 BY_MEMBERS = ("occlusion", "occlusion_patch", "baseline_shapley")
 """Methods whose weights depend on which regions take part in a term, and not on how often."""
 
