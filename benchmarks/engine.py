@@ -120,7 +120,7 @@ def workers_seconds(module, data, points, count):
     import dask
     from distributed import Client, LocalCluster
 
-    from igc.steps.execution import CLUSTER_SETTINGS
+    from igc.steps.cluster import CLUSTER_SETTINGS
 
     with (
         dask.config.set(CLUSTER_SETTINGS),

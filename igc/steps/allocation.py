@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 import torch
-from distributed.system import MEMORY_LIMIT
 
 __all__ = ["MEMORY_VARIABLE", "job_memory", "visible_gpus"]
 
@@ -27,6 +26,8 @@ def job_memory() -> int:
     int
         Bytes: the least of what the workflow, SLURM, the control group and the machine say. SLURM's 0 means all.
     """
+    from distributed.system import MEMORY_LIMIT  # takes a quarter of a second
+
     by_core = _number("SLURM_MEM_PER_CPU") * max(1, _number("SLURM_CPUS_ON_NODE"))
     limits = [_number(MEMORY_VARIABLE), _number("SLURM_MEM_PER_NODE"), by_core]
     return min([int(MEMORY_LIMIT), *(limit * MEGABYTE for limit in limits if limit)])

@@ -10,8 +10,6 @@ from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import dask
-
 from igc.errors import ConfigError, ExecutionError, explain
 
 __all__ = ["Execution", "stream"]
@@ -91,6 +89,8 @@ def stream(
     elif execution.scheduler == "growing" and execution.grow is not None:
         yield from _growing(tasks, run, shared, execution.grow, tried)
     elif execution.scheduler == "threads":
+        import dask  # loaded where it is used: a small job waits for nothing as long as for its imports
+
         for first in range(0, len(tasks), execution.workers):
             batch = [dask.delayed(run)(shared, task) for task in tasks[first : first + execution.workers]]
             yield from dask.compute(*batch, scheduler="threads", num_workers=execution.workers)
@@ -130,6 +130,7 @@ def _same(shared: T) -> T:
 
 def _spread(tasks: Sequence[Any], run: Callable[[Any, Any], T], shared: Any, execution: Execution) -> Iterator[T]:
     """Submit tasks to a cluster, a bounded number ahead of what was asked for."""
+    import dask
     from distributed import KilledWorker
     from distributed.comm import CommClosedError
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 import igc
 from igc.errors import ExecutionError
-from igc.steps.execution import _prepared
+from igc.steps.cluster import _prepared
 from igc.streaming.partials import Partials
 from igc.testing.probes import smooth_network, toy_samples
 from tests.faults import studies
@@ -209,7 +209,7 @@ def test_what_is_no_address_is_told_in_one_line(address: str) -> None:
 
 
 def test_a_scheduler_without_workers_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("igc.steps.execution.WORKERS_SECONDS", 1)
+    monkeypatch.setattr("igc.steps.cluster.WORKERS_SECONDS", 1)
     with running_cluster(tmp_path, 0) as (address, _), pytest.raises(ExecutionError, match="start some with"):
         explained(address)
 
@@ -222,6 +222,6 @@ def test_workers_that_run_other_code_are_refused_and_two_commands_may_share_a_sc
         studies.done(*arguments, "--scheduler", address)
         one, other = (values(place) for place in (tmp_path / "igc.zarr", study / "maps" / "igc.zarr"))
         assert one == other
-        monkeypatch.setattr("igc.steps.execution.code_digest", lambda: str(os.getpid()))
+        monkeypatch.setattr("igc.steps.cluster.code_digest", lambda: str(os.getpid()))
         with pytest.raises(ExecutionError, match="another version of igc"):
             explained(address)

@@ -10,7 +10,6 @@ from urllib.request import urlopen
 import pytest
 import torch
 
-from igc.steps import allocation
 from igc.steps.allocation import MEMORY_VARIABLE, job_memory, visible_gpus
 from igc.steps.execution import open_execution
 from igc.steps.progress import Reporter
@@ -22,7 +21,7 @@ GIGABYTE = 1 << 30
 def outside_of_any_job(monkeypatch):
     for name in (MEMORY_VARIABLE, "SLURM_MEM_PER_NODE", "SLURM_MEM_PER_CPU", "SLURM_CPUS_ON_NODE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(allocation, "MEMORY_LIMIT", 64 * GIGABYTE)
+    monkeypatch.setattr("distributed.system.MEMORY_LIMIT", 64 * GIGABYTE)
 
 
 @pytest.mark.parametrize(
