@@ -183,10 +183,11 @@ def report(
     compared = _comparison(comparison, results)
     if comparison is not None and (comparison / "summary.tsv").is_file():
         compared["summary"] = read_summary(comparison / "summary.tsv")
-    for name, draw in _figures(dataset, sets, results, scores, histories, compared).items():
-        save_figure(draw(), output / "figures" / name)
+    # the figures, which the workflow waits for, come last: when they are there, everything is
     if dataset.attrs.get("kind") == "volume":
         _write_volumes(dataset, results, output / "maps")
         for (model, method), page in viewer_pages(dataset, results).items():
             write_text(output / "viewer" / model / f"{method}.html", page)
     _write_surfaces(dataset, results, output / "maps")
+    for name, draw in _figures(dataset, sets, results, scores, histories, compared).items():
+        save_figure(draw(), output / "figures" / name)

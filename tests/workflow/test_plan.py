@@ -86,7 +86,7 @@ def test_each_rule_has_what_every_rule_must_have(file: Path) -> None:
     for rule in re.split(r"^rule ", file.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
         for directive in ("output", "log", "benchmark", "resources", "params", "message", "shell"):
             assert f"    {directive}:" in rule, f"{rule.split(':')[0]} has no {directive}"
-        assert "python -m igc " in rule
+        assert re.search(r'^ +"exec python -m igc ', rule, re.MULTILINE), "no shell between Snakemake and the job"
         assert "code=code_digest(" in rule or rule.startswith("fetch:")
 
 

@@ -30,6 +30,6 @@ rule aggregate:
     message:
         "Writing the ROI tables of {wildcards.study}"
     shell:
-        "python -m igc aggregate {input.attributions} --rois {input.rois}"
+        "exec python -m igc aggregate {input.attributions} --rois {input.rois}"
         " --samples {input.samples}"
         " --output {output} > {log} 2>&1"

@@ -35,7 +35,7 @@ rule attribute:
     message:
         "Attributing {wildcards.model} (seed {wildcards.seed}) on {wildcards.study} by {wildcards.method}"
     shell:
-        "python -m igc attribute --settings {params.settings:q}"
+        "exec python -m igc attribute --settings {params.settings:q}"
         " --samples {input.samples} --model {input.model} --rois {input.rois}"
         " --seed {params.seed} --checkpoint {params.checkpoint}"
         " --workers {threads} --output {output} > {log} 2>&1"
@@ -78,7 +78,7 @@ rule attribute_share:
     message:
         "Attributing {wildcards.model} (seed {wildcards.seed}) on {wildcards.study} by {wildcards.method}, share {wildcards.share} of {wildcards.shards}"
     shell:
-        "python -m igc attribute --settings {params.settings:q}"
+        "exec python -m igc attribute --settings {params.settings:q}"
         " --samples {input.samples} --model {input.model} --rois {input.rois}"
         " --seed {params.seed} --checkpoint {params.checkpoint}"
         " --share {wildcards.share}/{wildcards.shards}"

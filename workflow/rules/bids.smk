@@ -26,5 +26,5 @@ rule bids:
     message:
         "Exporting {wildcards.study} as BIDS derivatives"
     shell:
-        "python -m igc bids {input.attributions} --samples {input.samples}"
+        "exec python -m igc bids {input.attributions} --samples {input.samples}"
         " --rois {input.rois} --tables {input.tables} {params.fields} --output {output} > {log} 2>&1"

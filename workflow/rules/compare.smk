@@ -32,6 +32,6 @@ rule compare:
     message:
         "Comparing all maps of {wildcards.study}"
     shell:
-        "python -m igc compare {input.attributions} --samples {input.samples}"
+        "exec python -m igc compare {input.attributions} --samples {input.samples}"
         " {params.scores} --yardsticks {input.yardsticks}"
         " --benchmarks results/{wildcards.study}/benchmarks --output {output} > {log} 2>&1"

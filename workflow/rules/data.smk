@@ -20,7 +20,7 @@ rule fetch:
     message:
         "Downloading the data of {wildcards.study}"
     shell:
-        "python -m igc fetch --settings {params.settings:q} > {log} 2>&1"
+        "exec python -m igc fetch --settings {params.settings:q} > {log} 2>&1"
 
 
 # Small files of known responses, in the formats of the Natural Scenes Dataset, for studies that ask for them.
@@ -44,7 +44,7 @@ rule make_nsd:
     message:
         "Making files like those of the Natural Scenes Dataset in {wildcards.made}"
     shell:
-        "python -m igc make-nsd --output {wildcards.made:q} --again {params.recipe}"
+        "exec python -m igc make-nsd --output {wildcards.made:q} --again {params.recipe}"
         " --seed {params.seed} > {log:q} 2>&1"
 
 
@@ -72,7 +72,7 @@ rule preprocess:
     message:
         "Making the samples of {wildcards.study}"
     shell:
-        "python -m igc preprocess --settings {params.settings:q}"
+        "exec python -m igc preprocess --settings {params.settings:q}"
         " --split {params.split:q} --study {wildcards.study}"
         " --title={params.title:q} --seed {params.seed}"
         " --output {output} > {log} 2>&1"
@@ -101,6 +101,6 @@ rule rois:
     message:
         "Defining the ROI sets of {wildcards.study}"
     shell:
-        "python -m igc rois --settings {params.settings:q}"
+        "exec python -m igc rois --settings {params.settings:q}"
         " --samples {input.samples} --seed {params.seed}"
         " --output {output} > {log} 2>&1"

@@ -31,4 +31,4 @@ rule explore:
     message:
         "Putting the maps of all studies on one page"
     shell:
-        "python -m igc explore {input.attributions} --output {output} > {log} 2>&1"
+        "exec python -m igc explore {input.attributions} --output {output} > {log} 2>&1"

@@ -30,5 +30,5 @@ rule fields:
     message:
         "Fitting receptive fields of {wildcards.study}"
     shell:
-        "python -m igc fields {input.attributions} --settings {params.settings:q}"
+        "exec python -m igc fields {input.attributions} --settings {params.settings:q}"
         " --samples {input.samples} --output {output} > {log} 2>&1"

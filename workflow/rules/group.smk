@@ -31,5 +31,5 @@ rule group:
     message:
         "Putting the subjects of {wildcards.group} together"
     shell:
-        "python -m igc group {input} --title={params.title:q} {params.missing}"
+        "exec python -m igc group {input} --title={params.title:q} {params.missing}"
         " --output results/groups/{wildcards.group} > {log} 2>&1"

@@ -130,6 +130,6 @@ rule report:
     message:
         "Drawing the figures of {wildcards.study}"
     shell:
-        "python -m igc report {input.attributions} --samples {input.samples}"
+        "exec python -m igc report {input.attributions} --samples {input.samples}"
         " --rois {input.rois} {params.models} --comparison {input.comparison}"
         " --output results/{wildcards.study} > {log} 2>&1"

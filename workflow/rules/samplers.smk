@@ -37,6 +37,6 @@ rule fit_sampler:
     message:
         "Fitting the sampler {wildcards.sampler} on {wildcards.study}"
     shell:
-        "python -m igc fit-sampler --settings {params.settings:q}"
+        "exec python -m igc fit-sampler --settings {params.settings:q}"
         " --samples {input} --seed {params.seed}"
         " --scratch {params.scratch} --output {output.sampler} > {log} 2>&1"

@@ -28,4 +28,4 @@ rule summarize:
     message:
         "Ranking the methods over all studies"
     shell:
-        "python -m igc summarize {input.comparison} --output results > {log} 2>&1"
+        "exec python -m igc summarize {input.comparison} --output results > {log} 2>&1"

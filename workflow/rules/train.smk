@@ -38,6 +38,6 @@ rule train:
     message:
         "Training {wildcards.model} (seed {wildcards.seed}) on {wildcards.study}"
     shell:
-        "python -m igc train --settings {params.settings:q}"
+        "exec python -m igc train --settings {params.settings:q}"
         " --samples {input.samples} {params.rois} --seed {wildcards.seed}"
         " --scratch {params.scratch} --output {output.model} > {log} 2>&1"

@@ -32,6 +32,6 @@ rule yardsticks:
     message:
         "Judging the maps of {wildcards.study}"
     shell:
-        "python -m igc yardsticks {input.attributions} --settings {params.settings:q}"
+        "exec python -m igc yardsticks {input.attributions} --settings {params.settings:q}"
         " --samples {input.samples} {params.models} --rois {input.rois}"
         " --seed {params.seed} --output {output} > {log} 2>&1"
