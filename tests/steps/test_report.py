@@ -64,6 +64,19 @@ def test_a_study_of_voxels_gives_all_figures_and_volumes(study, tmp_path):
     assert len(list((tmp_path / "maps").glob("*/*.nii.gz"))) == 4
 
 
+def test_figures_come_last_since_the_workflow_takes_them_for_all_of_a_report(study, tmp_path, monkeypatch):
+    def stop(figure, path):
+        raise InterruptedError(path.name)
+
+    monkeypatch.setattr("igc.steps.report.save_figure", stop)
+    monkeypatch.setattr("igc.steps.report.viewer_pages", lambda *_: {("mlp-seed0", "igc"): "a page"})
+    with pytest.raises(InterruptedError):
+        report(**inputs(study), output=tmp_path)
+    assert not (tmp_path / "figures").exists()
+    assert len(list((tmp_path / "maps").glob("*/*.nii.gz"))) == 4
+    assert (tmp_path / "viewer" / "mlp-seed0" / "igc.html").read_text() == "a page"
+
+
 def test_figures_use_the_tables_of_the_comparison(study, tmp_path):
     given = inputs(study)
     tables = tmp_path / "comparison"
