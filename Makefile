@@ -39,7 +39,7 @@ test-cluster: $(VENV)/.test
 
 faults: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m heavy
-	nice $(BIN)/python benchmarks/soak.py --kills 200
+	nice $(BIN)/python benchmarks/soak.py --brains --warm --kills 200
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

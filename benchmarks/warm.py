@@ -28,7 +28,7 @@ MODULES = (
 )
 STAND_IN = """#!{python} -SE
 import array, json, os, socket, sys
-if sys.argv[1:3] != ["-m", "igc"] or os.environ.get("IGC_WARM") == "no":
+if sys.argv[1:3] != ["-m", "igc"]:
     os.execv("{python}", ["python", *sys.argv[1:]])
 line = socket.socket(socket.AF_UNIX)
 line.connect("{address}")

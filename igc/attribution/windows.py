@@ -39,6 +39,8 @@ KERNELS = 4
 """A window of no more than so many kernels is multiplied by a matrix, which is faster than a small convolution."""
 MATRIX = 1 << 20
 """Numbers in the largest of these matrices, of which so many as fit into 16 times that are kept."""
+PIECE = 1024
+"""Windows at a time: what is computed of them stays in the processor's cache."""
 TRACE = 1 << 28
 """Numbers in all feature maps of a batch at most."""
 
@@ -134,6 +136,12 @@ class WindowedNetwork:
         -------
         torch.Tensor (fill, output)
         """
+        pieces = zip(torch.split(rows, PIECE), torch.split(values, PIECE), strict=True)
+        found = [self._piece(trace, some, block, new) for some, new in pieces if len(some)]
+        return torch.cat(found) if found else trace[-1][:0]
+
+    def _piece(self, trace: Sequence[Tensor], rows: Tensor, block: Index, values: Tensor) -> Tensor:
+        """Return the outputs for some replacements at a time."""
         whole = trace[0]
         members = torch.as_tensor(np.ascontiguousarray(block), device=whole.device)
         if whole.ndim == 2:

@@ -54,7 +54,7 @@ def open_execution(where: Any, device: torch.device, tell: Callable[[str], None]
     Raises
     ------
     ExecutionError
-        If no scheduler or no worker is there, or workers run other code.
+        If processes cannot be started from here, or as :func:`igc.steps.cluster.running`.
     """
     threads = torch.get_num_threads()
     with ExitStack() as stack:

@@ -16,7 +16,7 @@ from igc.attribution.taylor import decompose
 from igc.attribution.taylor.draws import _Known, _pair_slopes, _Round, _without_baselines
 from igc.attribution.taylor.moved import MovedOutputs
 from igc.attribution.taylor.parts import Design
-from igc.attribution.taylor.points import region_masks, subset_values
+from igc.attribution.taylor.points import region_masks
 from igc.testing.probes import Quadratic, smooth_network, toy_samples
 
 
@@ -77,6 +77,13 @@ class Arrays:
         return self.responses[rows]
 
 
+def one_by_one(outputs, low, high, subsets):
+    """Return outputs where one subset has moved, (pair, subset, target), each on an input made for it."""
+    rows = [[torch.where(subset, b.ravel(), a.ravel()) for subset in subsets] for a, b in zip(low, high, strict=True)]
+    with torch.no_grad():
+        return torch.stack([outputs((torch.stack(row).reshape(-1, *low.shape[1:]),)) for row in rows])
+
+
 def test_outputs_of_moved_regions_are_those_of_the_model_which_is_not_run_where_nothing_moves():
     network, seen = smooth_network(6, 2), []
 
@@ -91,7 +98,7 @@ def test_outputs_of_moved_regions_are_those_of_the_model_which_is_not_run_where_
     at_start = network(inputs[0]).detach()
     moved = MovedOutputs.of(given.outputs, (inputs[0][:1],), masks, 24, 1000)
     found = moved.values((inputs, inputs), (start, stop), at_start)
-    expected = subset_values(Outputs(network), (inputs[0][start],), (inputs[0][stop],), masks, 1000).transpose(0, 1)
+    expected = one_by_one(Outputs(network), inputs[0][start], inputs[0][stop], masks)
     np.testing.assert_allclose(found, expected, atol=1e-14)
     differ = 3 * 24 * 23 - 12 * 11
     assert differ <= sum(seen) < differ + 64
@@ -127,7 +134,7 @@ def test_outputs_of_moved_regions_and_of_all_but_one_are_the_same_on_windows(bui
     start, stop = random.integers(0, 9, (2, 40))
     stop[:2] = start[:2] = 0
     found = moved.values(((low,), (high,)), (start, stop), outputs((low,)).detach())
-    expected = subset_values(outputs, (low[start],), (high[stop],), subsets, 64).transpose(0, 1)
+    expected = one_by_one(outputs, low[start], high[stop], subsets)
     np.testing.assert_allclose(found, expected, atol=1e-13)
     assert float((expected[:, 0] - expected[:, 40 - 8]).abs().max()) > 1e-3
 

@@ -17,9 +17,6 @@ from igc.attribution.windows import WindowedNetwork, windowed
 
 __all__ = ["Filled", "filled_outputs"]
 
-WINDOWS = 1024
-"""Windows at a time: what is computed of them stays in the processor's cache."""
-
 
 class Filled(Protocol):
     """Predicts a batch of inputs whose blocks are filled in."""
@@ -86,9 +83,7 @@ class _Windows:
         raw, first = [], 0
         for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
             block, stop = blocks[number], first + count
-            for start in range(first, stop, WINDOWS):
-                some = slice(start, min(start + WINDOWS, stop))
-                raw.append(self.network.outputs(self.trace, rows[some], block, fills[some, : len(block)]))
+            raw.append(self.network.outputs(self.trace, rows[first:stop], block, fills[first:stop, : len(block)]))
             first = stop
         return torch.cat(raw)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from igc.attribution.gradients import Inputs, Outputs, flatten
 from igc.attribution.paths import gauss_kronrod
 from igc.attribution.taylor.moved import MovedOutputs
-from igc.attribution.taylor.points import couples, joint_slopes, region_masks, subset_slopes, subset_values
+from igc.attribution.taylor.points import couples, joint_slopes, region_masks, subset_slopes
 from igc.stats.moments import Array
 
 __all__ = ["ENGINES", "ORDERS", "Region", "Terms", "power_fit"]
@@ -88,9 +88,12 @@ class Region:
     @cached_property
     def ends(self) -> tuple[Tensor, Tensor]:
         """Outputs at baselines and inputs, (sample, target) each."""
-        none = torch.zeros_like(self.masks[:1])
-        both = subset_values(self.outputs, self.start, self.stop, torch.cat([none, ~none]), self.batch_size)
-        return both[0], both[1]
+        return self._at(self.start), self._at(self.stop)
+
+    def _at(self, inputs: Inputs) -> Tensor:
+        batches = zip(*(torch.split(x, self.batch_size) for x in inputs), strict=True)
+        with torch.no_grad():
+            return torch.cat([self.outputs(batch) for batch in batches])
 
 
 def by_sets(region: Region, pairs: bool) -> Terms:

@@ -17,8 +17,6 @@ from igc.attribution.windows import WindowedNetwork, windowed
 
 __all__ = ["MovedOutputs"]
 
-WINDOWS = 1024
-"""Windows at a time: what is computed of them stays in the processor's cache."""
 NARROW = {1: 1 / 2, 3: 1 / 8}
 """Share of a vector, or of an image, from which on a subset is too wide for windows to be faster than whole inputs."""
 
@@ -129,13 +127,12 @@ class MovedOutputs:
                 members = torch.as_tensor(block, device=flat.device)
                 new, same = torch.unique(flat[:, members], dim=0, return_inverse=True)
                 who = torch.nonzero(moves[:, number])[:, 0]
-                if not len(who):
-                    continue
                 # samples that are alike in a subset, such as empty ones, need one window of a baseline together
                 window, which = torch.unique(pairs[here][who] * len(new) + same[pairs[other][who]], return_inverse=True)
+                step = max(1, self.batch_size * flat.shape[1] // len(block))  # as much memory as whole inputs
                 found = [
                     self.network.outputs(trace, part // len(new), block, new[part % len(new)])
-                    for part in window.split(WINDOWS)
+                    for part in window.split(step)
                 ]
                 yield number, who, self.outputs.of_raw(torch.cat(found))[which]
 

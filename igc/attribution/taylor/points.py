@@ -1,4 +1,4 @@
-"""Points between a baseline and an input where only some regions have moved, with values and slopes of the outputs."""
+"""Points between a baseline and an input where only some regions have moved, with slopes of the outputs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from igc.attribution.gradients import Inputs, Outputs, flatten, output_gradients, shift, unflatten
 
-__all__ = ["couples", "joint_slopes", "region_masks", "slopes", "subset_slopes", "subset_values"]
+__all__ = ["couples", "joint_slopes", "region_masks", "slopes", "subset_slopes"]
 
 TAIL = 64
 """The last pass is filled up to a multiple of so many points, since the first pass of a new size costs much more."""
@@ -31,35 +31,6 @@ def region_masks(labels: npt.NDArray[np.int64], device: torch.device) -> Tensor:
 def couples(n_regions: int) -> npt.NDArray[np.int64]:
     """Return all pairs of regions, (2, pair), the smaller number first."""
     return np.stack(np.triu_indices(n_regions, 1))
-
-
-def subset_values(outputs: Outputs, start: Inputs, stop: Inputs, subsets: Tensor, batch_size: int) -> Tensor:
-    """Return the outputs where the components of each subset have moved and all others have not.
-
-    Parameters
-    ----------
-    outputs : Outputs
-        What is explained.
-    start, stop : tuple of torch.Tensor (batch, ...)
-        Baselines and inputs.
-    subsets : torch.Tensor (subset, component)
-        Booleans.
-    batch_size : int
-        Points a forward pass.
-
-    Returns
-    -------
-    torch.Tensor (subset, batch, target)
-    """
-    low, high = flatten(start), flatten(stop)
-    step = max(1, batch_size // max(len(low), 1))
-    parts = []
-    with torch.no_grad():
-        for first in range(0, len(subsets), step):
-            chosen = subsets[first : first + step]
-            points = torch.where(chosen[:, None], high, low).reshape(-1, low.shape[1])
-            parts.append(outputs(unflatten(points, stop)).reshape(len(chosen), len(low), -1))
-    return torch.cat(parts)
 
 
 def slopes(outputs: Outputs, points: Inputs, directions: Inputs) -> Tensor:
